@@ -3,18 +3,27 @@
 //! (Contract; the rules are written by the modules below.)
 #![forbid(unsafe_code)]
 
+mod audit;
 mod event;
+mod fits;
+mod import;
 mod item;
 mod refusal;
 mod request;
+mod status;
 
+pub use audit::Fault;
 pub use event::{Change, Event, Stamp};
+pub use fits::Misfit;
+pub use import::ImportError;
 pub use item::{ConnectorState, Item};
 pub use refusal::{Operand, Refusal};
 pub use request::{Actor, Answer, Body, Grant, Introduction, Member, Membership, Policy, PortRange, Request};
+pub use status::{ConnectorView, Due, ListView, PortOwner};
 
 use crate::ident::BootMs;
 use crate::ident::Lsn;
+use crate::ident::StructureName;
 
 /// What a decision needs of the world.
 #[derive(Clone, Copy, Debug)]
@@ -59,4 +68,81 @@ pub enum Decision {
         /// How many.
         count: u32,
     },
+}
+
+/// All state of one port space. A value: no file, clock, random source or thread is in it.
+#[derive(Debug)]
+pub struct Structure {
+    name: StructureName,
+    lsn: Lsn,
+}
+
+impl Structure {
+    /// An empty structure of that name.
+    #[must_use]
+    pub fn new(name: StructureName) -> Self {
+        Self { name, lsn: Lsn::ZERO }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> StructureName {
+        self.name
+    }
+
+    /// The last lsn applied.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// What a request would cause: the events are appended to `events`.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing was appended.
+    pub fn decide(
+        &self,
+        _request: &Request,
+        _context: &Context,
+        _events: &mut Vec<Event>,
+    ) -> Result<Decision, Refusal> {
+        unimplemented!("follows")
+    }
+
+    /// Makes an event happen, at boot-clock time `at`. Only for events that [`decide`](Self::decide)
+    /// returned for this state, in order, or that [`fits`](Self::fits) found possible.
+    pub fn apply(&mut self, _lsn: Lsn, _at: BootMs, _event: &Event) {
+        unimplemented!("follows")
+    }
+
+    /// The answer to a request that was not refused, after its events were applied from lsn `first`
+    /// on. For [`Decision::Repeat`] the lsns of the decision count.
+    #[must_use]
+    pub fn answer(&self, _request: &Request, _decision: &Decision, _first: Lsn, _count: u32) -> Answer {
+        unimplemented!("follows")
+    }
+
+    /// The state as items, lazily, in canonical order.
+    pub fn items(&self) -> impl Iterator<Item = Item> {
+        std::iter::empty()
+    }
+
+    /// How many items there are.
+    #[must_use]
+    pub fn items_count(&self) -> u64 {
+        unimplemented!("follows")
+    }
+
+    /// At most `limit` items, the first `from` left out.
+    #[must_use]
+    pub fn items_page(&self, _from: u64, _limit: usize) -> Vec<Item> {
+        unimplemented!("follows")
+    }
+}
+
+impl PartialEq for Structure {
+    /// Equal in every item.
+    fn eq(&self, other: &Self) -> bool {
+        self.items().eq(other.items())
+    }
 }
