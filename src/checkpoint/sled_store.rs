@@ -105,12 +105,22 @@ fn open(dir: &Path) -> Result<sled::Db, CheckpointError> {
     guarded("open", dir, || {
         for _ in 1..OPEN_ATTEMPTS {
             match config.open() {
-                Err(sled::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(OPEN_PAUSE),
+                Err(error) if is_locked(&error) => thread::sleep(OPEN_PAUSE),
                 result => return result,
             }
         }
         config.open()
     })
+}
+
+/// sled hides the lock's `WouldBlock` in the text of another error.
+fn is_locked(error: &sled::Error) -> bool {
+    match error {
+        sled::Error::Io(error) => {
+            error.kind() == io::ErrorKind::WouldBlock || error.to_string().starts_with("could not acquire lock")
+        }
+        _ => false,
+    }
 }
 
 /// Runs something of sled's; a panic of its is an error.
