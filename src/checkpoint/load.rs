@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::files;
-use super::row::RowReader;
+use super::row::{Content, RowReader};
 use super::{CheckpointError, CheckpointStore, Proof};
 use crate::disk::Disk;
 use crate::record::HistoryRow;
@@ -77,6 +77,6 @@ pub fn load(
     }
     let mut reader = RowReader::new(true);
     copy.read(&mut |key, value| reader.row(key, value))?;
-    let (runs, histories) = reader.finish(proof)?;
+    let Content { runs, histories } = reader.finish(proof)?;
     Ok(Loaded { runs, histories })
 }

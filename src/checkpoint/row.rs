@@ -11,6 +11,7 @@ use crate::record::{ContentDigest, ContentHasher, RecordError};
 use crate::structure::Item;
 use bincode::{DefaultOptions, Options};
 use std::iter;
+use std::mem;
 
 /// Version of the rows.
 pub(super) const VERSION: u16 = 1;
@@ -19,10 +20,11 @@ const HISTORIES: u8 = 1;
 const ITEMS: u8 = 2;
 const SEAL: u8 = 3;
 const KEY_SIZE: usize = 9;
-/// Neighbouring items share a row up to this many bytes; an allowable set (8 KiB) has its own.
-const ROW_SIZE_MAX: usize = 3_000;
-/// Histories share rows too.
-const HISTORIES_PER_ROW: usize = ROW_SIZE_MAX / HISTORY_SIZE;
+/// The items' encodings, one after the other, are cut into rows of this size. sled keeps up to 17
+/// rows in one page and puts pages above 128 KiB into files of their own: this stays far below.
+const ROW_SIZE: usize = 3_000;
+/// Whole history entries in a row.
+const HISTORIES_PER_ROW: usize = ROW_SIZE / HISTORY_SIZE;
 
 /// Version, generation, lsn, item rows, item count, content digest, history count, their digest.
 type SealFields = (u16, u64, u64, u64, u64, [u8; 32], u64, [u8; 32]);
@@ -47,6 +49,8 @@ pub(super) struct RowWriter<'a> {
     history_hasher: blake3::Hasher,
     history_count: u64,
     item_rows: u64,
+    /// Encoded items that are in no row yet.
+    buffer: Vec<u8>,
     hasher: ContentHasher,
     lsn: Lsn,
     sealed: bool,
@@ -67,6 +71,7 @@ impl<'a> RowWriter<'a> {
             history_hasher: blake3::Hasher::new(),
             history_count: histories.len() as u64,
             item_rows: 0,
+            buffer: Vec::new(),
             hasher: ContentHasher::new(),
             lsn,
             sealed: false,
@@ -89,21 +94,18 @@ impl<'a> RowWriter<'a> {
     }
 
     fn item_row(&mut self) -> Result<(Vec<u8>, Vec<u8>), CheckpointError> {
-        let (mut value, mut count) = (Vec::new(), 0);
-        while let Some(item) = self.items.peek() {
-            if count > 0 && value.len() + rows::size_of(item) > ROW_SIZE_MAX {
-                break;
-            }
-            let is_head = matches!(item, Item::Head { lsn, .. } if *lsn == self.lsn);
-            let is_first = self.item_rows == 0 && count == 0;
-            if is_first != is_head {
+        while self.buffer.len() < ROW_SIZE {
+            let Some(item) = self.items.next() else { break };
+            let is_head = matches!(item, Item::Head { lsn, .. } if lsn == self.lsn);
+            if is_head != (self.hasher.count() == 0) {
                 return Err(CheckpointError::Content { what: "lsn" });
             }
-            rows::encode(item, &mut value);
-            self.items.next();
-            count += 1;
+            let start = self.buffer.len();
+            rows::encode(&item, &mut self.buffer);
+            self.hasher.add(&self.buffer[start..], 1);
         }
-        self.hasher.add(&value, count);
+        let rest = self.buffer.split_off(ROW_SIZE.min(self.buffer.len()));
+        let value = mem::replace(&mut self.buffer, rest);
         self.item_rows += 1;
         Ok((key(ITEMS, self.item_rows - 1), value))
     }
@@ -134,12 +136,20 @@ impl Iterator for RowWriter<'_> {
         if !self.histories.is_empty() {
             return Some(Ok(self.history_row()));
         }
-        if self.items.peek().is_some() {
+        if !self.buffer.is_empty() || self.items.peek().is_some() {
             return Some(self.item_row());
         }
         self.sealed = true;
         if self.item_rows == 0 { Some(Err(CheckpointError::Content { what: "lsn" })) } else { Some(Ok(self.seal())) }
     }
+}
+
+/// What was taken back.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// Encoded items, each piece a run of whole ones; empty unless they were wanted.
+    pub(super) runs: Vec<Vec<u8>>,
+    pub(super) histories: Vec<HistoryRow>,
 }
 
 /// Takes rows back, in order, and compares them with the proof at the end.
@@ -149,6 +159,8 @@ pub(super) struct RowReader {
     history_rows: u64,
     history_bytes: Vec<u8>,
     item_rows: u64,
+    /// The beginning of an item that goes on in the next row.
+    part: Vec<u8>,
     keep: bool,
     runs: Vec<Vec<u8>>,
     lsn: Option<Lsn>,
@@ -188,15 +200,19 @@ impl RowReader {
 
     fn item_row(&mut self, value: &[u8]) -> Result<(), RecordError> {
         self.item_rows += 1;
+        self.part.extend_from_slice(value);
         let lsn = &mut self.lsn;
-        let count = rows::decode_run(value, &mut |item| {
+        let (count, size) = rows::decode_run(&self.part, &mut |item| {
             if let Item::Head { lsn: head, .. } = item {
                 lsn.get_or_insert(head);
             }
         })?;
-        self.hasher.add(value, u64::from(count));
-        if self.keep {
-            self.runs.push(value.to_vec());
+        let rest = self.part.split_off(size);
+        let mut run = mem::replace(&mut self.part, rest);
+        run.shrink_to_fit();
+        self.hasher.add(&run, u64::from(count));
+        if self.keep && !run.is_empty() {
+            self.runs.push(run);
         }
         Ok(())
     }
@@ -211,9 +227,8 @@ impl RowReader {
         Ok(())
     }
 
-    /// All rows came: is it what was proven? Returns the runs of items, if they were wanted, and the
-    /// histories.
-    pub(super) fn finish(self, proof: &Proof) -> Result<(Vec<Vec<u8>>, Vec<HistoryRow>), CheckpointError> {
+    /// All rows came: is it what was proven?
+    pub(super) fn finish(self, proof: &Proof) -> Result<Content, CheckpointError> {
         let content = self.hasher.finish();
         let histories = rows::decode_histories(&self.history_bytes)
             .map_err(|source| CheckpointError::Row { number: self.history_rows.saturating_sub(1), source })?;
@@ -223,7 +238,7 @@ impl RowReader {
         let table = [
             ("generation", generation == proof.generation),
             ("lsn", lsn == proof.lsn.0 && self.lsn == Some(proof.lsn)),
-            ("row count", item_rows == self.item_rows),
+            ("row count", item_rows == self.item_rows && self.part.is_empty()),
             ("item count", content.count == proof.count && count == proof.count),
             ("content digest", content.hash == proof.digest && digest == proof.digest),
             ("history count", history_count == histories.len() as u64),
@@ -231,7 +246,7 @@ impl RowReader {
         ];
         match table.into_iter().find(|(_, agrees)| !agrees) {
             Some((what, _)) => Err(CheckpointError::Content { what }),
-            None => Ok((self.runs, histories)),
+            None => Ok(Content { runs: self.runs, histories }),
         }
     }
 }

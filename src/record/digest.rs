@@ -53,6 +53,12 @@ impl ContentHasher {
         self.count += count;
     }
 
+    /// How many items were added.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(&self) -> ContentDigest {

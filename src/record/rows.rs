@@ -119,7 +119,7 @@ fn kind_of(item: &Item) -> u8 {
 ///
 /// # Panics
 /// On an item that no structure has: an empty mask, a range that is none, a window entry without an
-/// event, set slot 4,294,967,295.
+/// event, set slot 4,294,967,295, a zero request number in a window.
 pub fn encode(item: &Item, out: &mut Vec<u8>) {
     out.push(kind_of(item));
     match item {
@@ -211,15 +211,19 @@ pub fn decode(bytes: &[u8], index: u32, offset: usize) -> Result<(Item, usize), 
     Ok((item, size))
 }
 
-/// Decodes a run of items and gives each to `sink`.
+/// Decodes the whole items at the beginning of `bytes` and gives each to `sink`: how many they were
+/// and how many bytes they had. What is left is less than one item.
 ///
 /// # Errors
 /// [`RecordError`]: the first thing that is wrong, with its place. Items before it were given.
-pub fn decode_run(bytes: &[u8], sink: &mut dyn FnMut(Item)) -> Result<u32, RecordError> {
+pub fn decode_run(bytes: &[u8], sink: &mut dyn FnMut(Item)) -> Result<(u32, usize), RecordError> {
     let (mut index, mut offset) = (0, 0);
     let mut again = Vec::new();
     while offset < bytes.len() {
-        let (item, size) = decode(&bytes[offset..], index, offset)?;
+        let (item, size) = match decode(&bytes[offset..], index, offset) {
+            Err(RecordError::Short { .. }) => break,
+            other => other?,
+        };
         again.clear();
         encode(&item, &mut again);
         if again != bytes[offset..offset + size] {
@@ -229,7 +233,7 @@ pub fn decode_run(bytes: &[u8], sink: &mut dyn FnMut(Item)) -> Result<u32, Recor
         index += 1;
         offset += size;
     }
-    Ok(index)
+    Ok((index, offset))
 }
 
 fn decode_fields(kind: u8, bytes: &[u8]) -> Result<Item, Impossible> {
