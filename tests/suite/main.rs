@@ -1,1 +1,5 @@
+//! The one integration test binary: every module is a subject.
 
+mod old_files;
+mod records;
+mod samples;
