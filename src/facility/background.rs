@@ -6,7 +6,7 @@ use super::checkpointer::Checkpointer;
 use super::engine::Engine;
 use super::error::OpenError;
 use crate::wal::SpareFiller;
-use crate::wal::WatermarkSyncer;
+use crate::wal::WatermarkFile;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -62,8 +62,8 @@ impl Upkeep {
 pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result<Upkeep, OpenError> {
     let stop = Arc::new(Stop::default());
     let mut upkeep = Upkeep { stop: Arc::clone(&stop), threads: Vec::new() };
-    let spare = engine.appender().spare_filler();
-    let watermark = engine.appender().watermark_syncer();
+    let spare = engine.appender().spare();
+    let watermark = engine.appender().watermark();
     let tend = {
         let stop = Arc::clone(&stop);
         move || tend_spare(&stop, &spare, &watermark)
@@ -88,12 +88,12 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
 
 /// Fills the spare ahead of need, paced by how full the tail is: filling it at once makes commits
 /// wait at the disk.
-fn tend_spare(stop: &Stop, spare: &SpareFiller, watermark: &WatermarkSyncer) {
+fn tend_spare(stop: &Stop, spare: &SpareFiller, watermark: &WatermarkFile) {
     let mut ticks = 0;
     while !stop.wait(SPARE_TICK) {
         ticks += 1;
         // A failure is not the service's: rotation tries again itself, and then it counts.
-        while spare.is_behind() && spare.step().is_ok() {}
+        while spare.is_behind() && spare.step().is_ok_and(|more| more) {}
         if ticks % WATERMARK_TICKS == 0 && watermark.sync().is_err() {
             return;
         }

@@ -22,6 +22,7 @@ use crate::wal;
 use crate::wal::Appender;
 use crate::wal::Manifest;
 use crate::wal::ManifestKeeper;
+use crate::wal::SegmentEntry;
 use crate::wal::StoreError;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -58,7 +59,9 @@ pub(crate) struct Checkpointer {
     work: Mutex<()>,
     /// Everything up to here may be read.
     durable: AtomicU64,
-    /// Bytes of log written by all lives that can still be read, as of the last note.
+    /// Bytes of log above the newest checkpoint when this life began.
+    unchecked: u64,
+    /// `unchecked` and what this life wrote.
     logged: AtomicU64,
     /// `logged` and the boot clock when the last checkpoint was made.
     last: Mutex<Last>,
@@ -73,22 +76,13 @@ struct Last {
 
 impl Checkpointer {
     /// `unchecked` = bytes of log above the newest checkpoint, from lives before this one.
-    pub(crate) fn new(
-        machine: &Machine,
-        dir: PathBuf,
-        options: &Options,
-        appender: &Appender,
-        unchecked: u64,
-    ) -> Self {
+    pub(crate) fn new(machine: &Machine, dir: PathBuf, options: &Options, appender: &Appender, unchecked: u64) -> Self {
         let keeper = appender.keeper();
-        let newest = keeper.manifest().checkpoints.last().map(|entry| (entry.lsn, entry.wall_ms));
+        let newest = keeper.manifest().checkpoints.last().map(|entry| (entry.lsn, entry.wall));
         let (now, wall) = (machine.clock.boot_ms(), machine.clock.wall_ms());
         let age = newest.map_or(0, |(_, made)| wall.0.saturating_sub(made.0));
-        let last = Last {
-            lsn: newest.map_or(Lsn::ZERO, |(lsn, _)| lsn),
-            logged: 0,
-            at: BootMs(now.0.saturating_sub(age)),
-        };
+        let last =
+            Last { lsn: newest.map_or(Lsn::ZERO, |(lsn, _)| lsn), logged: 0, at: BootMs(now.0.saturating_sub(age)) };
         Self {
             machine: machine.clone(),
             dir,
@@ -96,15 +90,16 @@ impl Checkpointer {
             options: options.clone(),
             work: Mutex::new(()),
             durable: AtomicU64::new(appender.durable().0),
+            unchecked,
             logged: AtomicU64::new(unchecked),
             last: Mutex::new(last),
         }
     }
 
     /// Notes how far the log is durable. Called by the writer after every turn.
-    pub(crate) fn note(&self, appender: &Appender, frame_bytes: u64) {
+    pub(crate) fn note(&self, appender: &Appender) {
         self.durable.store(appender.durable().0, Ordering::Release);
-        self.logged.fetch_add(frame_bytes, Ordering::Relaxed);
+        self.logged.store(self.unchecked + appender.appended_bytes(), Ordering::Relaxed);
     }
 
     /// Whether one is due.
@@ -117,7 +112,7 @@ impl Checkpointer {
         let age_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
         log_bytes >= self.options.checkpoint_log_bytes
             || u128::from(age_ms) >= self.options.checkpoint_interval.as_millis()
-            || self.keeper.manifest().segments_above(last.lsn) > SEGMENTS_MAX
+            || segments_above(&self.keeper.manifest(), last.lsn) > SEGMENTS_MAX
     }
 
     /// Makes a checkpoint of everything durable, and retires what no longer needs to be kept.
@@ -133,17 +128,21 @@ impl Checkpointer {
         }
         let (structure, base) = self.read(&manifest, up_to)?;
         let lsn = structure.lsn();
-        let generation = manifest.generation_next();
+        let generation = manifest.checkpoints.last().map_or(1, |entry| entry.generation + 1);
         let histories = histories_of(&base, &manifest);
         let disk = &*self.machine.disk;
-        let ckpt_dir = self.dir.join(wal::CHECKPOINT_DIR);
+        let ckpt_dir = self.dir.join(wal::constants::CHECKPOINT_DIR);
         let mut items = structure.items();
         let store = &*self.machine.checkpoints;
         let proof = checkpoint::write(disk, store, &ckpt_dir, generation, &mut items, &histories, lsn)?;
         drop(items);
         drop(structure);
-        let wall_ms = self.machine.clock.wall_ms();
-        self.keeper.change(|manifest| manifest.add_checkpoint(recovery::entry(&proof, wall_ms), base.generation))?;
+        let wall = self.machine.clock.wall_ms();
+        self.keeper.change(|manifest| {
+            // Only what this one was built from stays beside it: that one was read back whole.
+            manifest.checkpoints.retain(|entry| Some(entry.generation) == base.generation);
+            manifest.checkpoints.push(recovery::entry(&proof, wall));
+        })?;
         *self.last.lock() = Last { lsn, logged, at: self.machine.clock.boot_ms() };
         let listed: Vec<u64> = self.keeper.manifest().checkpoints.iter().map(|entry| entry.generation).collect();
         checkpoint::sweep(disk, &ckpt_dir, &listed)?;
@@ -197,11 +196,16 @@ impl Checkpointer {
 
     fn retire(&self) -> Result<(), StoreError> {
         let limits = wal::Retention {
-            age_ms: u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX),
-            bytes: self.options.history_bytes,
+            age_max_ms: u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX),
+            size_max: self.options.history_bytes,
         };
-        wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &limits, self.machine.clock.wall_ms())
+        wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &limits, self.machine.clock.wall_ms()).map(drop)
     }
+}
+
+fn segments_above(manifest: &Manifest, lsn: Lsn) -> usize {
+    let is_above = |segment: &&SegmentEntry| segment.sealed.is_none_or(|seal| seal.end.lsn > lsn);
+    manifest.segments.iter().filter(is_above).count()
 }
 
 /// The histories that a checkpoint remembers: those of the one before it, and every one that

@@ -20,14 +20,9 @@ const DRIFT_MS_MIN: u64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// This incarnation's lease ran out.
-    Lease {
-        slot: u32,
-        incarnation: Incarnation,
-    },
+    Lease { slot: u32, incarnation: Incarnation },
     /// The quarantine of a list may have ports to end.
-    Quarantine {
-        list: u32,
-    },
+    Quarantine { list: u32 },
 }
 
 #[derive(Clone, Copy, Debug)]

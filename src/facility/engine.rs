@@ -10,6 +10,13 @@
 //! that a run on the simulated disk repeats exactly.
 #![forbid(unsafe_code)]
 
+use super::CallError;
+use super::Completer;
+use super::Page;
+use super::Query;
+use super::RecoveryReport;
+use super::Renewal;
+use super::Reply;
 use super::clock::Clock;
 use super::clock::RandomStream;
 use super::deadlines::Deadlines;
@@ -19,13 +26,6 @@ use super::options::DEAF_MS_MIN;
 use super::options::READY_LISTS_MAX;
 use super::reads;
 use super::watch::Ring;
-use super::CallError;
-use super::Completer;
-use super::Page;
-use super::Query;
-use super::RecoveryReport;
-use super::Renewal;
-use super::Reply;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
 use crate::ident::WallMs;
@@ -226,9 +226,13 @@ impl Engine {
         &self.appender
     }
 
-    /// The log, to sync its watermark or to close it.
-    pub fn appender_mut(&mut self) -> &mut Appender {
-        &mut self.appender
+    /// Leaves the clean mark and gives the lock back.
+    ///
+    /// # Errors
+    /// I/O; the store is then as after a crash.
+    pub fn close(self) -> Result<(), StoreError> {
+        let now = self.clock.boot_ms();
+        self.appender.close(now)
     }
 
     /// Counters since the open.
@@ -369,8 +373,12 @@ impl Engine {
     /// count began earlier, when it sent the request (protocol.md R1, R2).
     fn extend_lease(&mut self, answer: &Answer, now: BootMs) {
         let (Answer::Connected(actor) | Answer::Attached { actor, .. }) = answer else { return };
-        let promise_ms = self.structure.promise_ms(actor.slot);
+        let promise_ms = self.promise_ms(actor.slot);
         self.deadlines.start(actor.slot, actor.incarnation, promise_ms, false, now);
+    }
+
+    fn promise_ms(&self, slot: u32) -> u64 {
+        self.structure.connector_at(slot).map_or(0, |view| view.promise_ms)
     }
 
     fn renew(&mut self, actor: Actor, number: u64, now: BootMs) -> Result<Renewal, CallError> {
@@ -387,7 +395,7 @@ impl Engine {
             && let Some(due) = self.deadlines.take_due(now)
         {
             let (request, again) = match due {
-                Due::Lease { slot, incarnation } => match self.structure.connector_name(slot) {
+                Due::Lease { slot, incarnation } => match self.structure.connector_at(slot).map(|view| view.name) {
                     Some(name) => (Request::MarkFailed { name, incarnation }, None),
                     None => continue,
                 },
@@ -399,7 +407,7 @@ impl Engine {
             let decided = self.decide(&request, now);
             if let (Decided::DoesNotFit, Due::Lease { slot, incarnation }) = (&decided, due) {
                 // Next turn, in a frame of its own.
-                self.deadlines.start(slot, incarnation, self.structure.promise_ms(slot), false, now);
+                self.deadlines.start(slot, incarnation, self.promise_ms(slot), false, now);
                 return;
             }
             if let Some(list) = again {
@@ -447,12 +455,7 @@ impl Engine {
         }
     }
 
-    fn commit_or_fail(
-        &mut self,
-        now: BootMs,
-        wall: WallMs,
-        batch: &mut VecDeque<Command>,
-    ) -> Result<(), StoreError> {
+    fn commit_or_fail(&mut self, now: BootMs, wall: WallMs, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
         let done = self.commit(now, wall);
         if done.is_err() {
             for command in batch.drain(..) {

@@ -5,8 +5,10 @@
 //! caller's thread.
 #![forbid(unsafe_code)]
 
+use super::Attached;
 use super::CallError;
 use super::Completer;
+use super::Connection;
 use super::Facility;
 use super::Page;
 use super::Query;
@@ -41,6 +43,7 @@ use crate::disk::RealDisk;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::structure::Actor;
+use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use crate::wal::StoreError;
@@ -71,7 +74,7 @@ impl Machine {
     /// This machine.
     #[must_use]
     pub fn real() -> Self {
-        Self { disk: Arc::new(RealDisk), checkpoints: Arc::new(SledStore), clock: Arc::new(SystemClock::new()) }
+        Self { disk: Arc::new(RealDisk), checkpoints: Arc::new(SledStore::default()), clock: Arc::new(SystemClock::new()) }
     }
 }
 
@@ -119,7 +122,7 @@ impl LocalFacility {
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
         let history = engine.appender().history();
         let report = engine.report().clone();
-        let upkeep = background::start(&engine, &checkpointer, &machine.clock)?;
+        let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, ring, clock) = (Arc::clone(&queue), Arc::clone(&ring), Arc::clone(&machine.clock));
             let checkpointer = Arc::clone(&checkpointer);
@@ -141,6 +144,22 @@ impl LocalFacility {
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
         &self.report
+    }
+
+    /// Creates a connector and gives its numbered handle.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub fn connect(self: &Arc<Self>, introduction: Introduction) -> Result<Connection, CallError> {
+        Connection::connect(Arc::clone(self) as Arc<dyn Facility>, introduction)
+    }
+
+    /// Takes the next incarnation of a connector that exists, with all that the structure has for it.
+    ///
+    /// # Errors
+    /// As [`Connection::attach`].
+    pub fn attach(self: &Arc<Self>, introduction: Introduction) -> Result<(Connection, Attached), CallError> {
+        Connection::attach(Arc::clone(self) as Arc<dyn Facility>, introduction)
     }
 
     /// Whether the writer stopped because a write or sync failed. The process should exit then; the
@@ -199,12 +218,13 @@ impl LocalFacility {
             upkeep.stop();
         }
         let Some(writer) = self.writer.take() else { return Ok(Closed::default()) };
-        let (mut engine, done) = joined(writer);
+        let (engine, done) = joined(writer);
         self.ring.close();
         done?;
         let checkpoint = self.checkpointer.run_at_close();
-        engine.appender_mut().close()?;
-        Ok(Closed { counters: engine.counters(), checkpoint })
+        let counters = engine.counters();
+        engine.close()?;
+        Ok(Closed { counters, checkpoint })
     }
 
     fn hand_in(&self, command: Command) {
@@ -272,7 +292,7 @@ fn write_on(
         if let Some(due) = engine.next_due() {
             patience = patience.min(Duration::from_millis(due.0.saturating_sub(now.0)));
         }
-        if engine.appender().is_watermark_behind() {
+        if engine.appender().watermark().is_behind() {
             patience = patience.min(WATERMARK_IDLE);
         }
         let taken = queue.take_all(&mut batch, patience);
@@ -285,8 +305,8 @@ fn write_on(
             return (engine, Ok(()));
         }
         let mut done = engine.turn(&mut batch);
-        if done.is_ok() && taken == Taken::Idle && engine.appender().is_watermark_behind() {
-            done = engine.appender_mut().sync_watermark();
+        if done.is_ok() && taken == Taken::Idle && engine.appender().watermark().is_behind() {
+            done = engine.appender().watermark().sync();
         }
         checkpointer.note(engine.appender());
         if let Err(error) = done {

@@ -30,8 +30,8 @@ use crate::structure::Structure;
 use crate::wal;
 use crate::wal::Appender;
 use crate::wal::CheckpointEntry;
-use crate::wal::CheckpointFile;
 use crate::wal::Creation;
+use crate::wal::FileEntry;
 use crate::wal::FrameInfo;
 use crate::wal::HistoryEntry;
 use crate::wal::Manifest;
@@ -58,6 +58,8 @@ pub(crate) struct Base {
     pub(crate) histories: Vec<HistoryRow>,
     /// Why newer checkpoints were not believed.
     pub(crate) warnings: Vec<String>,
+    /// Records replayed above it.
+    pub(crate) replayed: u64,
 }
 
 /// A store as its files are, without opening it for writing.
@@ -79,9 +81,8 @@ pub fn init(machine: &Machine, dir: &Path, options: &Options) -> Result<(), Open
     let mut random = RandomStream::new(options.seed);
     let mut receipt_key = [0; 32];
     receipt_key.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next_u64().to_le_bytes()));
-    let seeds = Seeds { uuid: StoreUuid(random.next_u128()), receipt_key, random: random.next_u64() };
-    let creation =
-        Creation { structure: options.structure.unwrap_or_default(), segment_size: options.segment_size };
+    let seeds = Seeds { uuid: StoreUuid(random.next_u128()), receipt_key };
+    let creation = Creation { structure: options.structure.unwrap_or_default(), segment_size: options.segment_size };
     wal::init(&*machine.disk, dir, &creation, &seeds)?;
     Ok(())
 }
@@ -101,12 +102,7 @@ pub fn inspect(machine: &Machine, dir: &Path) -> Result<Inspected, OpenError> {
 }
 
 /// Opens the store in `dir` for writing.
-pub(crate) fn open(
-    machine: &Machine,
-    dir: &Path,
-    options: &Options,
-    ring: Arc<Ring>,
-) -> Result<Opened, OpenError> {
+pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<Ring>) -> Result<Opened, OpenError> {
     let start = machine.clock.boot_ms();
     if options.create {
         match init(machine, dir, options) {
@@ -117,19 +113,21 @@ pub(crate) fn open(
     let lock = wal::lock(&*machine.disk, dir, LockMode::Exclusive)?;
     let Recovered { structure, survey, replayed, base } = recover(machine, dir)?;
     if let Some(expected) = options.structure {
-        survey.expect_structure(expected)?;
+        let found = survey.manifest.structure;
+        if found != expected {
+            return Err(StoreError::OtherStructure { dir: dir.to_path_buf(), found, expected }.into());
+        }
     }
     let mut random = RandomStream::new(options.seed.map(|seed| seed ^ structure.lsn().0));
     let stamp = OpenStamp {
         history: crate::ident::HistoryId(random.next_u64()),
         boot: machine.clock.boot_id(),
         boot_ms: machine.clock.boot_ms(),
-        wall_ms: machine.clock.wall_ms(),
-        random: random.next_u64(),
+        wall: machine.clock.wall_ms(),
     };
     let mut report = report(&structure, &survey, &replayed, &base, 0);
-    let unchecked = survey.manifest.log_bytes_above(base_lsn(&survey.manifest, &base));
-    let appender = Appender::begin(Arc::clone(&machine.disk), dir, survey, replayed, &stamp, lock)?;
+    let unchecked = log_bytes_above(&survey.manifest, base_lsn(&survey.manifest, &base));
+    let appender = Appender::begin(Arc::clone(&machine.disk), dir, survey, replayed, stamp, lock)?;
     let floor = clock_floor(&base, &appender.keeper().manifest(), stamp.boot);
     report.took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
     let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked);
@@ -149,10 +147,12 @@ struct Recovered {
 fn recover(machine: &Machine, dir: &Path) -> Result<Recovered, OpenError> {
     let disk = &*machine.disk;
     let survey = wal::survey(disk, dir)?;
-    let (mut structure, base) = load_base(machine, dir, &survey.manifest)?;
+    let (mut structure, mut base) = load_base(machine, dir, &survey.manifest)?;
     let from = structure.lsn();
-    let replayed =
-        wal::replay(disk, dir, &survey, from, &mut |frame, payload| replay_frame(&mut structure, frame, payload))?;
+    let replayed = wal::replay(disk, dir, &survey, from, &mut |frame, payload| {
+        base.replayed += u64::from(frame.count);
+        replay_frame(&mut structure, frame, payload)
+    })?;
     if let Err(faults) = structure.audit() {
         let faults = faults.iter().map(ToString::to_string).collect();
         return Err(OpenError::AuditFailed { dir: dir.to_path_buf(), lsn: structure.lsn(), faults });
@@ -162,20 +162,19 @@ fn recover(machine: &Machine, dir: &Path) -> Result<Recovered, OpenError> {
 
 /// The newest checkpoint that can be believed, or an empty structure if the log reaches back to the
 /// first record.
-pub(crate) fn load_base(
-    machine: &Machine,
-    dir: &Path,
-    manifest: &Manifest,
-) -> Result<(Structure, Base), OpenError> {
+pub(crate) fn load_base(machine: &Machine, dir: &Path, manifest: &Manifest) -> Result<(Structure, Base), OpenError> {
     let mut warnings = Vec::new();
-    let ckpt_dir = dir.join(wal::CHECKPOINT_DIR);
+    let ckpt_dir = dir.join(wal::constants::CHECKPOINT_DIR);
     for entry in manifest.checkpoints.iter().rev() {
         let loaded = checkpoint::load(&*machine.disk, &*machine.checkpoints, &ckpt_dir, &proof(entry));
         let reason = match loaded {
             Ok(loaded) => match Structure::import(loaded.items()) {
                 Ok(structure) => {
                     let histories = loaded.histories().to_vec();
-                    return Ok((structure, Base { generation: Some(entry.generation), histories, warnings }));
+                    return Ok((
+                        structure,
+                        Base { generation: Some(entry.generation), histories, warnings, replayed: 0 },
+                    ));
                 }
                 Err(error) => error.to_string(),
             },
@@ -183,8 +182,8 @@ pub(crate) fn load_base(
         };
         warnings.push(format!("checkpoint {} at lsn {} is not believed: {reason}", entry.generation, entry.lsn));
     }
-    if manifest.is_log_whole() {
-        return Ok((Structure::new(manifest.structure), Base { generation: None, histories: Vec::new(), warnings }));
+    if manifest.retired.lsn == Lsn::ZERO {
+        return Ok((Structure::new(manifest.structure), Base { warnings, ..Base::default() }));
     }
     let log_first = manifest.segments.first().map_or(Lsn::ZERO, |segment| segment.first);
     Err(OpenError::NoUsableCheckpoint { dir: dir.to_path_buf(), log_first, reasons: warnings })
@@ -197,7 +196,7 @@ pub(crate) fn replay_frame(structure: &mut Structure, frame: &FrameInfo, payload
         if lsn <= structure.lsn() {
             return Ok(());
         }
-        structure.fits(lsn, &event).map_err(|misfit| frame.corrupt(lsn, misfit.to_string()))?;
+        structure.fits(lsn, &event).map_err(|misfit| frame.corrupt(lsn, misfit))?;
         structure.apply(lsn, frame.boot, &event);
         Ok(())
     })
@@ -211,7 +210,7 @@ pub(crate) fn each_event(
 ) -> Result<(), StoreError> {
     let mut lsn = frame.first;
     for event in record::Records::new(payload, frame.count) {
-        sink(lsn, event.map_err(|error| frame.corrupt(lsn, error.to_string()))?)?;
+        sink(lsn, event.map_err(|error| frame.corrupt(lsn, error))?)?;
         lsn = lsn.next();
     }
     Ok(())
@@ -234,6 +233,12 @@ fn clock_floor(base: &Base, manifest: &Manifest, boot: BootId) -> ClockFloor {
     floor
 }
 
+/// Bytes of sealed segments above an lsn: what a checkpoint would save the next open.
+fn log_bytes_above(manifest: &Manifest, lsn: Lsn) -> u64 {
+    let seals = manifest.segments.iter().filter_map(|segment| segment.sealed);
+    seals.filter(|seal| seal.end.lsn > lsn).map(|seal| seal.offset).sum()
+}
+
 fn base_lsn(manifest: &Manifest, base: &Base) -> Lsn {
     let entry = manifest.checkpoints.iter().find(|entry| Some(entry.generation) == base.generation);
     entry.map_or(Lsn::ZERO, |entry| entry.lsn)
@@ -242,10 +247,10 @@ fn base_lsn(manifest: &Manifest, base: &Base) -> Lsn {
 fn report(structure: &Structure, survey: &Survey, replayed: &Replayed, base: &Base, took_us: u64) -> RecoveryReport {
     RecoveryReport {
         checkpoint_lsn: base_lsn(&survey.manifest, base),
-        records: replayed.records,
+        records: base.replayed,
         last_lsn: structure.lsn(),
         torn_bytes: replayed.torn_bytes,
-        frame_mended: replayed.has_frame_above(),
+        frame_mended: replayed.above.is_some(),
         took_us,
         warnings: [survey.warnings.clone(), base.warnings.clone(), replayed.warnings.clone()].concat(),
     }
@@ -258,34 +263,28 @@ pub(crate) fn history_row(history: &HistoryEntry) -> HistoryRow {
         first: history.first,
         boot: history.boot,
         boot_ms: history.boot_ms,
-        wall_ms: history.wall_ms,
+        wall_ms: history.wall,
         epoch: history.epoch,
     }
 }
 
 /// A proof as MANIFEST keeps it.
-pub(crate) fn entry(proof: &Proof, wall_ms: WallMs) -> CheckpointEntry {
-    let files = proof.files.iter().map(|file| CheckpointFile {
-        path: file.path.clone(),
-        size: file.size,
-        digest: file.digest,
-    });
+pub(crate) fn entry(proof: &Proof, wall: WallMs) -> CheckpointEntry {
+    let files =
+        proof.files.iter().map(|file| FileEntry { path: file.path.clone(), size: file.size, digest: file.digest });
     CheckpointEntry {
         generation: proof.generation,
         lsn: proof.lsn,
         count: proof.count,
         digest: proof.digest,
-        wall_ms,
+        wall,
         files: files.collect(),
     }
 }
 
 fn proof(entry: &CheckpointEntry) -> Proof {
-    let files = entry.files.iter().map(|file| FileProof {
-        path: file.path.clone(),
-        size: file.size,
-        digest: file.digest,
-    });
+    let files =
+        entry.files.iter().map(|file| FileProof { path: file.path.clone(), size: file.size, digest: file.digest });
     Proof {
         generation: entry.generation,
         lsn: entry.lsn,
