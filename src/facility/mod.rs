@@ -17,6 +17,8 @@ mod options;
 mod queue;
 mod reads;
 mod recovery;
+#[cfg(any(test, feature = "sim"))]
+mod stepper;
 mod ticket;
 mod watch;
 
@@ -28,6 +30,8 @@ pub use error::OpenError;
 pub use local::{Closed, LocalFacility, Machine};
 pub use options::{Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
 pub use recovery::{Inspected, init, inspect};
+#[cfg(any(test, feature = "sim"))]
+pub use stepper::{SetClock, Stepper};
 pub use ticket::{Completer, Ticket};
 pub use watch::{Watch, WatchError};
 
