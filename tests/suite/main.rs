@@ -1,5 +1,6 @@
 //! The one integration test binary: every module is a subject.
 
+mod checkpoints;
 mod hex;
 mod old_files;
 mod records;
