@@ -1,7 +1,9 @@
-//! The one integration test binary: every module is a subject.
+//! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod facility;
 mod hex;
 mod old_files;
 mod records;
 mod samples;
+mod tidy;
