@@ -1,1 +1,9 @@
+//! The one integration binary: one module for each promise.
+
+mod hex;
+mod old_files;
 mod profiles;
+mod records;
+mod samples;
+mod stack;
+mod tidy;
