@@ -4,6 +4,8 @@ mod checkpoints;
 mod facility;
 mod hex;
 mod old_files;
+mod profiles;
 mod records;
 mod samples;
+mod stack;
 mod tidy;
