@@ -1,5 +1,3 @@
-//! The one integration test binary: every module is a subject.
+//! The one integration binary: one module for each promise.
 
-mod old_files;
-mod records;
-mod samples;
+mod tidy;
