@@ -121,7 +121,8 @@ mod tests {
         }
         let name = |arguments: &[&str]| {
             let typed = std::iter::once("probe").chain(arguments.iter().copied());
-            <Probe as clap::Parser>::try_parse_from(typed).map(|probe| probe.structure.name().map(|name| name.to_string()))
+            <Probe as clap::Parser>::try_parse_from(typed)
+                .map(|probe| probe.structure.name().map(|name| name.to_string()))
         };
         assert_eq!(name(&[]).expect("valid"), None);
         assert_eq!(name(&["--structure", "EZBEPORT0131"]).expect("valid").as_deref(), Some("EZBEPORT0131"));
