@@ -16,7 +16,6 @@ use super::watch::Ring;
 use crate::checkpoint;
 use crate::checkpoint::FileProof;
 use crate::checkpoint::Proof;
-use crate::disk::Disk;
 use crate::disk::LockMode;
 use crate::ident::BootId;
 use crate::ident::Lsn;

@@ -1,5 +1,6 @@
 //! Records and rows: what is written comes back, and what was not written is refused.
 
+use crate::hex;
 use crate::samples::Random;
 use portplex::ident::Lsn;
 use portplex::record::{self, RecordError, rows};
@@ -130,17 +131,17 @@ const FORGED: &[(&str, &str)] = &[
 #[test]
 fn forged_records_are_refused() {
     for (hex, why) in FORGED {
-        let bytes = unhex(hex);
+        let bytes = hex::bytes(hex);
         assert!(record::decode_all(&bytes, 1).is_err(), "{why}: {hex}");
     }
-    let possible = unhex("4a 05000000 0400 0000000000000000 01000000 0000");
+    let possible = hex::bytes("4a 05000000 0400 0000000000000000 01000000 0000");
     record::decode_all(&possible, 1).expect("the neighbour of a forged one");
 }
 
 #[test]
 fn a_name_is_stored_in_one_way_only() {
     let name = |length: u8, text: &[u8]| {
-        let mut bytes = unhex("05 00000000 0000000000000000 01");
+        let mut bytes = hex::bytes("05 00000000 0000000000000000 01");
         bytes.push(length);
         bytes.extend_from_slice(text);
         bytes.resize(79, 0);
@@ -159,11 +160,6 @@ fn a_name_is_stored_in_one_way_only() {
     ] {
         assert!(record::decode_all(&name(length, text), 1).is_err(), "{length} {text:?}");
     }
-}
-
-pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    let digits: String = text.split_whitespace().collect();
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex")).collect()
 }
 
 fn run(items: &[Item]) -> Vec<u8> {
