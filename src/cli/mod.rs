@@ -1,1 +1,3 @@
-//! cli: to come.
+//! The command line.
+
+pub mod dev;
