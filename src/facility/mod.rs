@@ -5,8 +5,10 @@
 //! [`Request`] and gets a [`Ticket`]; nothing is answered before it is durable, refusals included.
 #![forbid(unsafe_code)]
 
+mod connection;
 mod ticket;
 
+pub use connection::{Answered, Attached, Connection, Pending, PendingRenewal};
 pub use ticket::{Completer, Ticket};
 
 use crate::ident::BootMs;
@@ -214,4 +216,8 @@ pub enum CallError {
     /// The facility is closed, or the connection to it is gone: the outcome is unknown.
     #[error("the facility is gone; if the request was sent, its outcome is unknown")]
     Gone,
+    /// The facility answered with something that does not fit the request: a bug, or another
+    /// release on the other side.
+    #[error("the facility's answer does not fit the request: do both sides run the same release?")]
+    WrongAnswer,
 }
