@@ -85,7 +85,7 @@ pub(super) struct Checker {
     ports: HashMap<(IpAddr, u16), Vec<Hold>>,
     grants: BTreeMap<(StackIndex, u64), Seen>,
     sockets: HashMap<(IpAddr, u16), StackIndex>,
-    used_before: HashMap<(IpAddr, u16), StackIndex>,
+    used: HashMap<(IpAddr, u16), u32>,
     findings: Findings,
     holds: u64,
     uses: u64,
@@ -107,7 +107,7 @@ impl Checker {
             ports: HashMap::new(),
             grants: BTreeMap::new(),
             sockets: HashMap::new(),
-            used_before: HashMap::new(),
+            used: HashMap::new(),
             findings: Findings::default(),
             holds: 0,
             uses: 0,
@@ -183,7 +183,7 @@ impl Checker {
             self.findings
                 .say(format!("own: stack {stack} binds {address}:{port} while stack {other} has a socket on it"));
         }
-        self.used_before.insert((address, port), stack);
+        *self.used.entry((address, port)).or_default() += 1;
     }
 
     /// The socket is closed, or the bind did not come about.
@@ -200,9 +200,9 @@ impl Checker {
             .say(format!("own: the kernel refused {address}:{port} to stack {stack}: a socket of ours has it"));
     }
 
-    /// Whether a stack of this run has ever bound the port.
-    pub(super) fn was_used(&self, address: IpAddr, port: u16) -> bool {
-        self.used_before.contains_key(&(address, port))
+    /// Whether a stack of this run has bound the port before the bind that is under way.
+    pub(super) fn was_used_before(&self, address: IpAddr, port: u16) -> bool {
+        self.used.get(&(address, port)).is_some_and(|uses| *uses > 1)
     }
 
     /// What was found so far.
@@ -388,7 +388,7 @@ mod tests {
         checker.binding(30, 0, ADDRESS, 6_400);
         checker.met_own_socket(0, ADDRESS, 6_400);
         assert_eq!(checker.findings().duplicates(), 2);
-        assert!(checker.was_used(ADDRESS, 6_400) && !checker.was_used(ADDRESS, 6_401));
+        assert!(checker.was_used_before(ADDRESS, 6_400) && !checker.was_used_before(ADDRESS, 6_401));
     }
 
     #[test]
