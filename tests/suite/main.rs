@@ -1,1 +1,7 @@
+//! The one integration binary: one module for each promise.
 
+mod hex;
+mod old_files;
+mod records;
+mod samples;
+mod tidy;
