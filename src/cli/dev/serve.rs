@@ -12,7 +12,7 @@ use crate::facility::Ticket;
 use std::io::{BufReader, BufWriter, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::mpsc;
 use std::thread;
 
@@ -25,20 +25,17 @@ enum Owed {
     Page(u64, Ticket<Page>),
 }
 
-/// Serves every connection in threads of its own; returns only if no more can be taken.
-pub(super) fn serve(facility: &Arc<dyn Facility>, listener: &UnixListener) -> std::io::Error {
+/// Serves every connection in threads of its own; returns only if no more can be taken, or the
+/// facility is no more.
+pub(super) fn serve<F: Facility + 'static>(facility: &Weak<F>, listener: &UnixListener) -> std::io::Result<()> {
     loop {
         let stream = match listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return error,
+            Err(error) => return Err(error),
         };
-        let facility = Arc::clone(facility);
-        let started =
-            thread::Builder::new().name("connection".to_owned()).spawn(move || connection(&*facility, stream));
-        if let Err(error) = started {
-            return error;
-        }
+        let Some(facility) = facility.upgrade() else { return Ok(()) };
+        thread::Builder::new().name("connection".to_owned()).spawn(move || connection(&*facility, stream))?;
     }
 }
 

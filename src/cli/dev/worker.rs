@@ -156,7 +156,7 @@ impl Running {
             looked_us: 0,
         };
         running.adopt(&adopted)?;
-        running.show(door.start);
+        running.show(running.start);
         Ok(running)
     }
 
@@ -345,7 +345,7 @@ impl Running {
 
     /// Reads the kernel's sockets of the stand-ins and gives back adopted groups without any.
     fn adopt(&mut self, adopted: &Adopted) -> Result<(), DevError> {
-        if adopted.grants.is_empty() && self.tally != Tally::default() {
+        if adopted.grants.is_empty() {
             return Ok(());
         }
         let sockets = kernel::sockets().map_err(DevError::Tables)?;
