@@ -120,7 +120,10 @@ impl Map {
             let (sign, style) = look(Cell::Held { stack: place, whole: true });
             let Stack { name, groups, ports } = stack;
             let plural = if *groups == 1 { " " } else { "s" };
-            let _ = writeln!(text, "        {style}{sign}{style:#}  {name:<width$}  {groups:>4} group{plural} {ports:>6} ports");
+            let _ = writeln!(
+                text,
+                "        {style}{sign}{style:#}  {name:<width$}  {groups:>4} group{plural} {ports:>6} ports"
+            );
         }
         let mut signs = Vec::new();
         let mut note = |cell: Cell, meaning: &str| {
@@ -153,7 +156,8 @@ fn look(cell: Cell) -> (char, Style) {
         Cell::Shared => ('+', Style::new().bold()),
         Cell::Quarantine => ('~', Style::new().fg_color(Some(AnsiColor::BrightBlack.into()))),
         Cell::Held { stack, whole } => {
-            let letter = u8::try_from(stack).ok().filter(|place| *place < 26).map_or('#', |place| char::from(b'A' + place));
+            let letter =
+                u8::try_from(stack).ok().filter(|place| *place < 26).map_or('#', |place| char::from(b'A' + place));
             let sign = if whole { letter } else { letter.to_ascii_lowercase() };
             let colour = COLOURS[stack % COLOURS.len()];
             let style = Style::new().fg_color(Some(colour.into()));

@@ -180,7 +180,8 @@ impl RowWriter {
     }
 
     fn connector_rows(&self, item: &Item) -> Vec<Row> {
-        let Item::Connector { name, incarnation, state, identity, promise_ms, enforced, sets, window_lowest, .. } = item
+        let Item::Connector { name, incarnation, state, identity, promise_ms, enforced, sets, window_lowest, .. } =
+            item
         else {
             return Vec::new();
         };
@@ -269,7 +270,8 @@ mod tests {
         );
         assert!(of("list")[1].starts_with(r#"{"kind":"list","transport":"tcp","dvipa":"ANY","state":"closed""#));
         assert!(
-            of("member")[0].starts_with(r#"{"kind":"member","transport":"tcp","dvipa":"10.1.1.1","connector":"SYS1.TCPIP""#)
+            of("member")[0]
+                .starts_with(r#"{"kind":"member","transport":"tcp","dvipa":"10.1.1.1","connector":"SYS1.TCPIP""#)
         );
         assert_eq!(
             of("grant")[0],
@@ -281,7 +283,9 @@ mod tests {
         );
         assert_eq!(
             of("policy"),
-            [r#"{"kind":"policy","transport":"tcp","dvipa":"10.1.1.1","quota":4096,"reserve":2,"quarantine_ms":0,"clean_up_ms":0}"#]
+            [
+                r#"{"kind":"policy","transport":"tcp","dvipa":"10.1.1.1","quota":4096,"reserve":2,"quarantine_ms":0,"clean_up_ms":0}"#
+            ]
         );
         assert_eq!(of("range"), [r#"{"kind":"range","transport":"tcp","first":62000,"last":63023}"#]);
         assert_eq!(

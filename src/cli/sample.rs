@@ -35,10 +35,7 @@ pub(crate) fn items() -> Vec<Item> {
         policy,
     };
     vec![
-        Item::Head {
-            name: StructureName::new(Some(11), Some(21)).expect("in range"),
-            lsn: Lsn(2_097_160),
-        },
+        Item::Head { name: StructureName::new(Some(11), Some(21)).expect("in range"), lsn: Lsn(2_097_160) },
         Item::Range { transport: Transport::Tcp, range: PortRange { first: 62_000, count: 1_024 } },
         Item::Set { set: 0, ports },
         list(0, Target::List(dvipa, Transport::Tcp), 4, true, policy),

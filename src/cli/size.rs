@@ -48,7 +48,9 @@ mod tests {
 
     #[test]
     fn a_size_is_what_was_typed_or_an_error_that_helps() {
-        for (text, size) in [("16384", 16_384), ("16K", 16_384), ("16kib", 16_384), ("16 MiB", 16 << 20), ("1G", 1 << 30)] {
+        for (text, size) in
+            [("16384", 16_384), ("16K", 16_384), ("16kib", 16_384), ("16 MiB", 16 << 20), ("1G", 1 << 30)]
+        {
             assert_eq!(parse_size(text), Ok(size), "{text}");
         }
         for text in ["", "K", "1.5M", "-1", "16KB", "99999999999999999999", "18446744073709551615K"] {

@@ -1,6 +1,8 @@
 //! Why `portplex dev` could not do its work, and which exit code says so.
 #![forbid(unsafe_code)]
 
+use crate::cli::exit::Exit;
+use crate::cli::exit::Failure;
 use crate::stack::StackError;
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use std::path::PathBuf;
 /// Why a run did not start or did not end as planned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DevError {
+pub(super) enum DevError {
     /// A profile cannot be read.
     #[error("{}: the profile cannot be read: {source}", path.display())]
     ProfileUnreadable {
@@ -48,15 +50,19 @@ pub enum DevError {
         limit: usize,
     },
     /// A profile has no DVIPA whose ports are assigned sysplex-wide.
-    #[error("{name}: no DVIPA of its profile has SYSPLEXPORTS, so it takes no ports from the facility; \
-             add SYSPLEXPORTS to the first VIPADISTRIBUTE of one")]
+    #[error(
+        "{name}: no DVIPA of its profile has SYSPLEXPORTS, so it takes no ports from the facility; \
+             add SYSPLEXPORTS to the first VIPADISTRIBUTE of one"
+    )]
     NoSysplexPorts {
         /// The stack.
         name: String,
     },
     /// The profiles are of different subplexes.
-    #[error("{first} and {second} are in different subplexes ({first_structure}, {second_structure}): \
-             run one dev for each")]
+    #[error(
+        "{first} and {second} are in different subplexes ({first_structure}, {second_structure}): \
+             run one dev for each"
+    )]
     Subplexes {
         /// One stack.
         first: String,
@@ -124,18 +130,20 @@ pub enum DevError {
 }
 
 impl DevError {
-    /// The exit code, from the one table of design.md section 8.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    /// What it ends the program with.
+    pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Facility { code, .. } => *code,
+            Self::Facility { code, .. } => {
+                let row = Exit::TABLE.iter().find(|row| row.0.code() == *code && *code != 0);
+                row.map_or(Exit::Bug, |row| row.0)
+            }
             Self::ProfileUnreadable { .. }
             | Self::Spawn(_)
             | Self::Socket(_)
             | Self::Network { .. }
             | Self::Tables(_)
             | Self::System { .. }
-            | Self::State(_) => 74,
+            | Self::State(_) => Exit::StorageFailed,
             Self::ProfileBad { .. }
             | Self::NoName { .. }
             | Self::SameName { .. }
@@ -143,7 +151,13 @@ impl DevError {
             | Self::NoSysplexPorts { .. }
             | Self::Subplexes { .. }
             | Self::Structure { .. }
-            | Self::Stack { .. } => 1,
+            | Self::Stack { .. } => Exit::Refused,
         }
+    }
+}
+
+impl From<DevError> for Failure {
+    fn from(error: DevError) -> Self {
+        Self::told(error.exit(), error.to_string())
     }
 }

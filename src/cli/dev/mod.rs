@@ -108,7 +108,9 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     match outcome.findings.all() {
         0 => Ok(()),
-        count => Err(Failure::told(Exit::Bug, format!("the checker found {count} breaches of the promises: see above"))),
+        count => {
+            Err(Failure::told(Exit::Bug, format!("the checker found {count} breaches of the promises: see above")))
+        }
     }
 }
 

@@ -81,7 +81,8 @@ impl Outcome {
     /// What a stack holds at the end, in all lists.
     pub(super) fn held(&self, name: &ConnectorName) -> Held {
         let mut held = Held::default();
-        for member in self.state.lists.iter().flat_map(|list| &list.members).filter(|member| member.connector == *name) {
+        for member in self.state.lists.iter().flat_map(|list| &list.members).filter(|member| member.connector == *name)
+        {
             let groups: BTreeSet<GroupNumber> = member.grants.iter().map(|grant| grant.group).collect();
             held.groups += groups.len() as u64;
             held.ports += member.grants.iter().map(|grant| u64::from(grant.mask.count())).sum::<u64>();
@@ -107,9 +108,7 @@ impl Outcome {
                 "foreign_met": tally.foreign_met,
             })
         };
-        let recovery = |recovery: &Recovery| {
-            json!({"at_ms": recovery.at_ms, "ms": round(recovery.ms), "attached_ms": round(recovery.attached_ms)})
-        };
+        let recovery = |recovery: &Recovery| json!({"at_ms": recovery.at_ms, "ms": round(recovery.ms), "attached_ms": round(recovery.attached_ms)});
         let stand_ins = self.settings.stand_ins.iter();
         json!({
             "structure": self.settings.structure,

@@ -1,6 +1,7 @@
 //! The facility's process as its parent sees it: started, waited for, killed, ended.
 
 use super::error::DevError;
+use crate::cli::exit::Exit;
 use crate::ident::StructureName;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -117,7 +118,7 @@ fn ended(status: ExitStatus) -> DevError {
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => status.to_string(),
     };
-    DevError::Facility { status: text, code: code.filter(|code| *code != 0).unwrap_or(70) }
+    DevError::Facility { status: text, code: code.filter(|code| *code != 0).unwrap_or(Exit::Bug.code()) }
 }
 
 #[cfg(test)]
@@ -134,7 +135,7 @@ mod tests {
         let error = FacilityProcess::start(&recipe("/bin/false"), Path::new("/nowhere/socket")).unwrap_err();
         assert!(matches!(error, DevError::Facility { code: 1, .. }), "{error}");
         let error = FacilityProcess::start(&recipe("/bin/true"), Path::new("/nowhere/socket")).unwrap_err();
-        assert_eq!(error.exit_code(), 70, "ending well without serving is a bug: {error}");
+        assert_eq!(error.exit(), Exit::Bug, "ending well without serving is a bug: {error}");
         let error = FacilityProcess::start(&recipe("/no/such/program"), Path::new("/nowhere/socket")).unwrap_err();
         assert!(matches!(error, DevError::Spawn(_)), "{error}");
     }

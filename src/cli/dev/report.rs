@@ -27,7 +27,8 @@ pub(super) fn opening(settings: &Settings, foreign: &[u16], found: bool) -> Stri
     let mut text = String::new();
     let count = settings.stacks.len();
     let sample = if settings.sample { "the sample sysplex" } else { "your sysplex" };
-    let _ = writeln!(text, "{BOLD}Portplex dev{BOLD:#}: {sample} on this machine, {count} stacks sharing one port space");
+    let _ =
+        writeln!(text, "{BOLD}Portplex dev{BOLD:#}: {sample} on this machine, {count} stacks sharing one port space");
     let data = settings.data.display();
     let state = if found { "found, with what an earlier run left" } else { "new" };
     let _ = writeln!(text, "  structure {} in {data} ({state})", settings.structure);
@@ -35,9 +36,13 @@ pub(super) fn opening(settings: &Settings, foreign: &[u16], found: bool) -> Stri
         let _ = writeln!(text, "  {address} stands in for DVIPA {dvipa}: real sockets bind its ports there");
     }
     let seconds = QUARANTINE.as_secs();
-    let _ = writeln!(text, "  a port that one stack gives back is kept from the others for {seconds} s here (120 s by default)");
+    let _ = writeln!(
+        text,
+        "  a port that one stack gives back is kept from the others for {seconds} s here (120 s by default)"
+    );
     if !foreign.is_empty() {
-        let _ = writeln!(text, "  {} reserved in every stack's profile: other programs have them", foreign_ports(foreign));
+        let _ =
+            writeln!(text, "  {} reserved in every stack's profile: other programs have them", foreign_ports(foreign));
     }
     for remark in &settings.remarks {
         let _ = writeln!(text, "  {DIM}{remark}{DIM:#}");
@@ -97,8 +102,9 @@ fn stacks(outcome: &Outcome, text: &mut String) {
 /// The list's map with the stacks in the order of their letters.
 fn map(list: &List, outcome: &Outcome) -> Map {
     let mut list = list.clone();
-    let place = |name| outcome.stacks.iter().position(|(stack, _)| stack == name).unwrap_or(usize::MAX);
-    list.members.sort_by_key(|member| place(&member.connector));
+    let stacks = &outcome.stacks;
+    list.members
+        .sort_by_key(|member| stacks.iter().position(|(name, _)| *name == member.connector).unwrap_or(usize::MAX));
     let mut map = Map::of_list(&list);
     let mut allowed = [PortMask::NONE; GroupNumber::COUNT as usize];
     for stack in &outcome.settings.stacks {
@@ -163,11 +169,18 @@ fn verdict(outcome: &Outcome, text: &mut String) {
         for finding in &findings.texts {
             let _ = writeln!(text, "    {finding}");
         }
-        let _ = writeln!(text, "  this is a bug in portplex: please report it with the data directory and seed {}", outcome.seed);
+        let _ = writeln!(
+            text,
+            "  this is a bug in portplex: please report it with the data directory and seed {}",
+            outcome.seed
+        );
     }
     let foreign: u64 = outcome.stacks.iter().map(|(_, tally)| tally.foreign_met).sum();
     if foreign > 0 {
-        let _ = writeln!(text, "  {foreign} binds met a socket of another program that came later; those ports were set aside");
+        let _ = writeln!(
+            text,
+            "  {foreign} binds met a socket of another program that came later; those ports were set aside"
+        );
     }
     if outcome.interrupted {
         let _ = writeln!(text, "  interrupted: this is what had happened until then");

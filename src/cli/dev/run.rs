@@ -67,8 +67,7 @@ pub(super) fn run(
     let sockets = sockets.map_err(|source| DevError::System { what: "no directory for the socket", source })?;
     let program = std::env::current_exe();
     let program = program.map_err(|source| DevError::System { what: "this program cannot be found", source })?;
-    let recipe =
-        Recipe { program, data: settings.data.clone(), structure: settings.structure, quarantine: QUARANTINE };
+    let recipe = Recipe { program, data: settings.data.clone(), structure: settings.structure, quarantine: QUARANTINE };
     let found = settings.data.join("MANIFEST").exists();
     let first = sockets.path().join("1");
     let facility = FacilityProcess::start(&recipe, &first)?;
@@ -219,7 +218,8 @@ impl Conductor<'_> {
         let began_us = self.shared.clock.now_us();
         let planned_us = u64::try_from(settings.duration.as_micros()).unwrap_or(u64::MAX);
         let last_us = planned_us.saturating_sub(MARGIN_US).max(MARGIN_US);
-        let mut moments = random::moments(&mut self.random, settings.crashes, MARGIN_US, last_us).into_iter().peekable();
+        let mut moments =
+            random::moments(&mut self.random, settings.crashes, MARGIN_US, last_us).into_iter().peekable();
         loop {
             let now_us = self.shared.clock.now_us() - began_us;
             let enough = now_us >= planned_us && self.shared.opened() >= settings.connections;

@@ -190,7 +190,8 @@ mod tests {
         assert_eq!(ms("500ms"), Ok(500));
         assert_eq!(ms("2m"), Ok(120_000));
         assert_eq!(ms("24h"), Ok(86_400_000));
-        for bad in ["", "s", "-1s", "1.5s", "10x", "99ms", "25h", "18446744073709551615h", "99999999999999999999s", "é"] {
+        for bad in ["", "s", "-1s", "1.5s", "10x", "99ms", "25h", "18446744073709551615h", "99999999999999999999s", "é"]
+        {
             assert!(ms(bad).is_err(), "{bad:?}");
         }
     }
@@ -207,6 +208,6 @@ mod tests {
         let args = DevArgs { profiles: vec!["/nowhere/sys1.profile".into()], ..DevArgs::default() };
         let error = Settings::new(&args).unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/sys1.profile: "), "{error}");
-        assert_eq!(error.exit_code(), 74);
+        assert_eq!(error.exit(), crate::cli::exit::Exit::StorageFailed);
     }
 }

@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn every_dvipa_has_a_stand_in_of_its_own_outside_127_0() {
-        let texts = ["10.1.1.1", "11.1.1.1", "127.0.0.1", "10.0.0.53", "10.255.255.255", "2001:db8::1:1:101", "2001:db8::"];
+        let texts =
+            ["10.1.1.1", "11.1.1.1", "127.0.0.1", "10.0.0.53", "10.255.255.255", "2001:db8::1:1:101", "2001:db8::"];
         let dvipas: Vec<Dvipa> = texts.iter().map(|text| text.parse().unwrap()).collect();
         let stand_ins = assign(dvipas.iter().copied());
         assert_eq!(stand_ins[&dvipas[0]].to_string(), "127.1.1.1");

@@ -46,8 +46,14 @@ mod tests {
 
     #[test]
     fn the_tide_comes_and_goes_and_the_pace_is_even() {
-        let tide =
-            Tide { connections: 4_000, planned_us: 10_000_000, high: 300, period_us: 1_600_000, shift_us: 0, began_us: 0 };
+        let tide = Tide {
+            connections: 4_000,
+            planned_us: 10_000_000,
+            high: 300,
+            period_us: 1_600_000,
+            shift_us: 0,
+            began_us: 0,
+        };
         assert_eq!([0, 5_000_000, 10_000_000, 20_000_000].map(|at| tide.due(at)), [0, 2_000, 4_000, 8_000]);
         assert_eq!(tide.level(0), (0, false));
         assert_eq!(tide.level(600_000), (150, false));
