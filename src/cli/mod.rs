@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod dev;
 mod display;
 mod exercise;
 mod exit;
@@ -40,6 +41,8 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => return told_by_parser(&error).code(),
     };
     let (is_json, done) = match &typed.verb {
+        Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
+        Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),

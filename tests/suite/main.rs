@@ -2,6 +2,8 @@
 
 mod hex;
 mod old_files;
+mod profiles;
 mod records;
 mod samples;
+mod stack;
 mod tidy;
