@@ -6,6 +6,7 @@ pub mod frame;
 pub mod segment;
 
 mod appender;
+mod begin;
 mod bytes;
 mod error;
 mod init;
@@ -15,6 +16,8 @@ mod replay;
 mod retire;
 mod spare;
 mod survey;
+mod verdict;
+mod walk;
 mod watermark;
 
 pub use appender::{Appender, OpenStamp, Position};
@@ -22,8 +25,12 @@ pub use error::{LogFault, ManifestFault, NotAStore, Operation, StoreError};
 pub use init::{Creation, Seeds, adopt_moved, init};
 pub use keeper::ManifestKeeper;
 pub use manifest::{ChainEnd, CheckpointEntry, FileEntry, HistoryEntry, Manifest, Seal, SegmentEntry, Undecodable};
-pub use replay::{FrameInfo, FrameSink, Replayed, Verified, read_durable, replay, verify};
+pub use replay::{FrameSink, Replayed, read_durable, replay, verify};
 pub use retire::{Retention, Retired, retire};
 pub use spare::SpareFiller;
 pub use survey::{Survey, lock, survey};
+pub use walk::FrameInfo;
 pub use watermark::{Watermark, WatermarkFile};
+
+#[cfg(test)]
+mod tests;
