@@ -15,6 +15,7 @@ use super::constants::LOG_DIR;
 use super::constants::MANIFEST;
 use super::constants::MANIFEST_COPY;
 use super::constants::TEMPORARY;
+use super::constants::frame_size_max;
 use super::error::Operation;
 use super::error::StoreError;
 use super::frame;
@@ -32,6 +33,7 @@ use super::spare::SpareFiller;
 use super::survey;
 use super::survey::Survey;
 use super::walk;
+use super::walk::Reading;
 use super::watermark::Watermark;
 use super::watermark::WatermarkFile;
 use crate::disk::Access;
@@ -50,10 +52,7 @@ pub(super) fn begin(
     stamp: OpenStamp,
     lock: Box<dyn LockGuard>,
 ) -> Result<Appender, StoreError> {
-    let noted = survey.manifest.lock_inode;
-    if lock.inode() != noted {
-        return Err(StoreError::StoreCopied { dir: dir.to_owned(), noted, found: lock.inode() });
-    }
+    survey.check_lock(dir, &*lock)?;
     let latched: Arc<dyn Disk> = Arc::new(LatchDisk::new(Arc::clone(&disk)));
     let manifest = survey.manifest;
     let keeper = ManifestKeeper::new(Arc::clone(&latched), dir, manifest.clone());
@@ -133,7 +132,8 @@ struct Opening<'a> {
 impl Opening<'_> {
     /// A clean end: the tail goes on where it ends.
     fn go_on(&self) -> Result<Tail, StoreError> {
-        let (_, header) = walk::open_segment(&**self.disk, self.dir, self.manifest, self.manifest.tail())?;
+        let (_, header) =
+            walk::open_segment(&**self.disk, self.dir, self.manifest, self.manifest.tail(), Reading::Recovery)?;
         Tail::open(self.latched, self.dir, &header, self.replayed.offset, self.replayed.end)
     }
 
@@ -159,9 +159,9 @@ impl Opening<'_> {
     /// The frame above what is proven, from the old tail.
     fn read_above(&self, offset: u64) -> Result<(FrameHeader, Vec<u8>), StoreError> {
         let entry = self.manifest.tail();
-        let (file, header) = walk::open_segment(&**self.disk, self.dir, self.manifest, entry)?;
+        let (file, header) = walk::open_segment(&**self.disk, self.dir, self.manifest, entry, Reading::Recovery)?;
         let path = segment::path(self.dir, entry.number);
-        let size = super::constants::frame_size_max(entry.size).min(entry.size - offset);
+        let size = frame_size_max(entry.size).min(entry.size - offset);
         let mut bytes = vec![0; size as usize];
         let count = file.read_at(&mut bytes, offset).map_err(|error| StoreError::io(&path, Operation::Read, error))?;
         let frame = frame::decode(&bytes[..count], header.salt).map_err(|fault| StoreError::CorruptLog {

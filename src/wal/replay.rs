@@ -21,6 +21,7 @@ use super::verdict::judge;
 use super::walk;
 use super::walk::Found;
 use super::walk::FrameInfo;
+use super::walk::Reading;
 use super::walk::Step;
 use super::walk::Walk;
 use crate::disk::Disk;
@@ -70,7 +71,7 @@ pub fn replay(
     base: Lsn,
     sink: &mut FrameSink<'_>,
 ) -> Result<Replayed, StoreError> {
-    Recovery::new(disk, dir, survey, base, false).run(sink)
+    Recovery::new(disk, dir, survey, base, Reading::Recovery).run(sink)
 }
 
 /// Reads every listed segment from its first byte to its end, below the checkpoints too, and checks
@@ -79,7 +80,7 @@ pub fn replay(
 /// # Errors
 /// As [`replay`], with every misfit below a sealed end as corruption.
 pub fn verify(disk: &dyn Disk, dir: &Path, survey: &Survey, sink: &mut FrameSink<'_>) -> Result<Replayed, StoreError> {
-    Recovery::new(disk, dir, survey, survey.manifest.retired.lsn, true).run(sink)
+    Recovery::new(disk, dir, survey, survey.manifest.retired.lsn, Reading::Verify).run(sink)
 }
 
 /// Reads the frames above `after` up to `upto`, which must be durable, beside a writer.
@@ -99,7 +100,7 @@ pub fn read_durable(
         if entry.first > upto || entry.sealed.is_some_and(|seal| seal.end.lsn <= after) {
             continue;
         }
-        let mut walk = Walk::open(disk, dir, manifest, index, false)?;
+        let mut walk = Walk::open(disk, dir, manifest, index, Reading::BesideWriter)?;
         while walk.end.lsn < upto {
             let found = match walk.step()? {
                 Step::Frame(found) if found.header.last() <= after => continue,
@@ -126,14 +127,14 @@ struct Recovery<'a> {
     dir: &'a Path,
     survey: &'a Survey,
     base: Lsn,
-    /// Every segment in full, misfits below the base refused too, frames encoded again.
-    is_strict: bool,
+    /// A full check reads every segment, and refuses misfits below the base too.
+    reading: Reading,
     durable: Lsn,
     replayed: Replayed,
 }
 
 impl<'a> Recovery<'a> {
-    fn new(disk: &'a dyn Disk, dir: &'a Path, survey: &'a Survey, base: Lsn, is_strict: bool) -> Self {
+    fn new(disk: &'a dyn Disk, dir: &'a Path, survey: &'a Survey, base: Lsn, reading: Reading) -> Self {
         let start = survey.manifest.retired;
         let replayed = Replayed {
             end: start,
@@ -148,19 +149,19 @@ impl<'a> Recovery<'a> {
             records: 0,
             warnings: survey.warnings.clone(),
         };
-        Self { disk, dir, survey, base, is_strict, durable: survey.durable(), replayed }
+        Self { disk, dir, survey, base, reading, durable: survey.durable(), replayed }
     }
 
     fn run(mut self, sink: &mut FrameSink<'_>) -> Result<Replayed, StoreError> {
         let manifest = &self.survey.manifest;
         check_reach(self.dir, manifest, self.base)?;
         for entry in &manifest.segments {
-            walk::open_segment(self.disk, self.dir, manifest, entry)?;
+            walk::open_segment(self.disk, self.dir, manifest, entry, self.reading)?;
         }
         let mut below_skipped = self.below_base_skipped();
         for (index, entry) in manifest.segments.iter().enumerate() {
             match entry.sealed {
-                Some(seal) if seal.end.lsn <= self.base && below_skipped > 0 && !self.is_strict => {
+                Some(seal) if seal.end.lsn <= self.base && below_skipped > 0 && self.reading != Reading::Verify => {
                     below_skipped -= 1;
                     self.pass(&seal);
                 }
@@ -184,7 +185,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn read_sealed(&mut self, index: usize, seal: &Seal, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
-        let is_below = seal.end.lsn <= self.base && !self.is_strict;
+        let is_below = seal.end.lsn <= self.base && self.reading != Reading::Verify;
         let place = if is_below { Place::SealedBelowBase } else { Place::SealedAboveBase };
         match self.read_to_seal(index, seal, sink) {
             Err(error @ (StoreError::CorruptLog { .. } | StoreError::Io { .. })) => {
@@ -211,7 +212,7 @@ impl<'a> Recovery<'a> {
 
     /// Walks a sealed segment to its sealed end, which must be exactly as MANIFEST says.
     fn read_to_seal(&mut self, index: usize, seal: &Seal, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
-        let mut walk = Walk::open(self.disk, self.dir, &self.survey.manifest, index, self.is_strict)?;
+        let mut walk = Walk::open(self.disk, self.dir, &self.survey.manifest, index, self.reading)?;
         self.replayed.segments += 1;
         loop {
             let found = match walk.step()? {
@@ -231,7 +232,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn read_tail(&mut self, index: usize, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
-        let mut walk = Walk::open(self.disk, self.dir, &self.survey.manifest, index, self.is_strict)?;
+        let mut walk = Walk::open(self.disk, self.dir, &self.survey.manifest, index, self.reading)?;
         self.replayed.segments += 1;
         let mut last: Option<FrameInfo> = None;
         let mut before_last = (walk.end, self.replayed.wall);

@@ -30,6 +30,7 @@ use crate::disk::Entry;
 use crate::disk::LockGuard;
 use crate::disk::LockMode;
 use crate::ident::Lsn;
+use crate::ident::StructureName;
 use std::cmp::Ordering;
 use std::io;
 use std::path::Path;
@@ -52,6 +53,28 @@ impl Survey {
     #[must_use]
     pub fn was_closed(&self) -> bool {
         self.watermarks.first().is_some_and(|mark| mark.clean && mark.epoch == self.manifest.epoch)
+    }
+
+    /// Refuses a store that holds another structure than the one expected.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherStructure`].
+    pub fn check_structure(&self, dir: &Path, expected: StructureName) -> Result<(), StoreError> {
+        let found = self.manifest.structure;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(StoreError::OtherStructure { dir: dir.to_owned(), found, expected })
+        }
+    }
+
+    /// Refuses to write to a store whose LOCK is not the file that MANIFEST notes.
+    ///
+    /// # Errors
+    /// [`StoreError::StoreCopied`].
+    pub fn check_lock(&self, dir: &Path, lock: &dyn LockGuard) -> Result<(), StoreError> {
+        let (noted, found) = (self.manifest.lock_inode, lock.inode());
+        if found == noted { Ok(()) } else { Err(StoreError::StoreCopied { dir: dir.to_owned(), noted, found }) }
     }
 
     /// The highest lsn that MANIFEST or WATERMARK proves durable.

@@ -114,8 +114,18 @@ pub(crate) struct Walk<'a> {
     limit: u64,
     /// What the next frame continues.
     pub(crate) end: ChainEnd,
-    /// Whether each frame is encoded again and compared.
-    is_strict: bool,
+    reading: Reading,
+}
+
+/// Why a segment is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// At an open.
+    Recovery,
+    /// For a full check: each frame is encoded again and compared.
+    Verify,
+    /// While a writer goes on: it may have sealed the tail and cut it to its end since.
+    BesideWriter,
 }
 
 impl<'a> Walk<'a> {
@@ -125,10 +135,10 @@ impl<'a> Walk<'a> {
         dir: &Path,
         manifest: &'a Manifest,
         index: usize,
-        is_strict: bool,
+        reading: Reading,
     ) -> Result<Self, StoreError> {
         let entry = manifest.segments[index];
-        let (file, header) = open_segment(disk, dir, manifest, &entry)?;
+        let (file, header) = open_segment(disk, dir, manifest, &entry, reading)?;
         Ok(Self {
             manifest,
             entry,
@@ -140,7 +150,7 @@ impl<'a> Walk<'a> {
             offset: BLOCK_SIZE,
             limit: entry.sealed.map_or(entry.size, |seal| seal.offset),
             end: manifest.chain_before(index),
-            is_strict,
+            reading,
         })
     }
 
@@ -158,8 +168,8 @@ impl<'a> Walk<'a> {
             Err(_) if block_is_zero => return Ok(Step::Misfit(FrameFault::Zeros)),
             Err(fault) => return Ok(Step::Misfit(fault)),
         };
-        let (manifest, end, offset, salt, is_strict) =
-            (self.manifest, self.end, self.offset, self.salt, self.is_strict);
+        let (manifest, end, offset, salt) = (self.manifest, self.end, self.offset, self.salt);
+        let is_strict = self.reading == Reading::Verify;
         let bytes = self.read(offset, size)?;
         let found = frame::decode(bytes, salt)
             .and_then(|frame| fit(manifest, end, &frame).map(|history| (frame, history)))
@@ -279,6 +289,7 @@ pub(crate) fn open_segment(
     dir: &Path,
     manifest: &Manifest,
     entry: &SegmentEntry,
+    reading: Reading,
 ) -> Result<(Box<dyn DiskFile>, SegmentHeader), StoreError> {
     let path = segment::path(dir, entry.number);
     let failed = |operation| {
@@ -300,7 +311,8 @@ pub(crate) fn open_segment(
         fault,
     };
     let size = file.len().map_err(failed(Operation::Read))?;
-    if size != entry.size && Some(size) != entry.sealed.map(|seal| seal.offset) {
+    let may_be_cut = reading == Reading::BesideWriter && entry.sealed.is_none() && size < entry.size;
+    if size != entry.size && Some(size) != entry.sealed.map(|seal| seal.offset) && !may_be_cut {
         return Err(corrupt(LogFault::FileSize { expected: entry.size, found: size }));
     }
     let mut block = vec![0; BLOCK_SIZE as usize];
