@@ -1,20 +1,77 @@
 //! The list structure: who holds which ports.
 //!
-//! (Contract; the rules are written by the modules below.)
+//! A structure is a value. [`decide`](Structure::decide) reads it and says what a request would
+//! cause; [`apply`](Structure::apply) makes that cause happen. Neither does I/O, reads a clock or
+//! draws a random number, so the same events always rebuild the same structure. Recovery replays
+//! events through `apply`, after [`fits`](Structure::fits), and never asks `decide` again: the rule
+//! that picks a group may change between releases without changing what an old log means.
+//!
+//! # Invariants
+//!
+//! 1. A port of a list is free, held by exactly one grant, or in quarantine.
+//! 2. A grant belongs to a connector's newest incarnation; a request from an older one changes
+//!    nothing.
+//! 3. A release names the grant's lsn; wrong owner, old token, twice: refused, nothing changes.
+//! 4. An lsn is never used twice; the token of a grant is the lsn that made it.
+//! 5. The same request number has at most one effect in one incarnation, and gets the same grants
+//!    while they are still held.
+//! 6. A port outside the asking stack's allowable set is never in its mask. A changed set revokes
+//!    nothing.
+//! 7. When all grants are given back and the quarantine is over, all is free.
+//! 8. A port is never in use in the explicit-bind pool and in a list of the same transport.
+//!
+//! [`audit`](Structure::audit) checks what of this can be seen in a state, and every counter and
+//! summary besides.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod apply;
+mod audit;
+mod bits;
+mod choose;
+mod connector;
+mod decide;
+mod decide_stack;
 mod event;
+mod fits;
+mod holdings;
+mod import;
 mod item;
+mod items;
+mod list;
+mod pool;
 mod refusal;
 mod request;
+mod retry;
+mod slab;
+mod status;
+#[cfg(test)]
+mod tests;
 
+pub use audit::Fault;
+pub use decide::{CONNECTORS_MAX, LISTS_MAX, MEMBERS_MAX, SETS_MAX};
 pub use event::{Change, Event, Stamp};
+pub use fits::Misfit;
+pub use import::ImportError;
 pub use item::{ConnectorState, Item};
 pub use refusal::{Operand, Refusal};
 pub use request::{Actor, Answer, Body, Grant, Introduction, Member, Membership, Policy, PortRange, Request};
+pub use status::{ConnectorView, Due, ListView, PortOwner};
 
 use crate::ident::BootMs;
+use crate::ident::ConnectorName;
+use crate::ident::GroupNumber;
 use crate::ident::Lsn;
+use crate::ident::StructureName;
+use crate::ident::Target;
+use connector::AllowableSet;
+use connector::Connector;
+use holdings::Holdings;
+use list::Joined;
+use list::List;
+use pool::PoolUse;
+use slab::Slab;
+use std::collections::BTreeMap;
 
 /// What a decision needs of the world.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +94,7 @@ pub struct Context {
 
 /// Where the present kernel boot begins in the log: quarantine of lsns below `lsn` counts from `at`
 /// (protocol.md R22).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockFloor {
     /// The first lsn of the first history under the present boot.
     pub lsn: Lsn,
@@ -59,4 +116,75 @@ pub enum Decision {
         /// How many.
         count: u32,
     },
+}
+
+/// All state of one port space. A value: no file, clock, random source or thread is in it.
+///
+/// What requests name is found by slot; maps are for what people name.
+#[derive(Debug)]
+pub struct Structure {
+    name: StructureName,
+    lsn: Lsn,
+    connectors: Slab<Connector>,
+    lists: Slab<List>,
+    members: Slab<Joined>,
+    sets: Slab<AllowableSet>,
+    holdings: Holdings,
+    ranges: [Option<PortRange>; 2],
+    pools: [Option<Box<PoolUse>>; 2],
+    by_name: BTreeMap<ConnectorName, u32>,
+    by_target: BTreeMap<Target, u32>,
+    by_content: BTreeMap<[u8; 32], u32>,
+    /// Places in all request windows.
+    window_places: u64,
+    /// Not state: where the latest grants are, by lsn modulo the length, for the answers.
+    latest: Box<[u32; LATEST_GRANTS]>,
+    /// Not state: lists whose quarantine began.
+    awakened: Vec<u32>,
+}
+
+/// As many as one request can make.
+const LATEST_GRANTS: usize = GroupNumber::COUNT as usize;
+
+impl Structure {
+    /// An empty structure of that name.
+    #[must_use]
+    pub fn new(name: StructureName) -> Self {
+        Self {
+            name,
+            lsn: Lsn::ZERO,
+            connectors: Slab::default(),
+            lists: Slab::default(),
+            members: Slab::default(),
+            sets: Slab::default(),
+            holdings: Holdings::default(),
+            ranges: [None; 2],
+            pools: [None, None],
+            by_name: BTreeMap::new(),
+            by_target: BTreeMap::new(),
+            by_content: BTreeMap::new(),
+            window_places: 0,
+            latest: Box::new([u32::MAX; LATEST_GRANTS]),
+            awakened: Vec::new(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> StructureName {
+        self.name
+    }
+
+    /// The last lsn applied.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+}
+
+impl PartialEq for Structure {
+    /// Equal in every item, and so in everything it will ever do.
+    fn eq(&self, other: &Self) -> bool {
+        self.items().eq(other.items())
+    }
 }

@@ -1,1 +1,9 @@
+//! The one integration binary: one module for each promise.
 
+mod checkpoints;
+mod facility;
+mod hex;
+mod old_files;
+mod records;
+mod samples;
+mod tidy;
