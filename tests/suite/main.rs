@@ -3,6 +3,7 @@
 mod checkpoints;
 mod facility;
 mod hex;
+mod model;
 mod old_files;
 mod profiles;
 mod records;
