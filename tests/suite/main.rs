@@ -1,5 +1,6 @@
 //! The one integration binary: one module for each promise.
 
+mod dev;
 mod hex;
 mod old_files;
 mod profiles;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// What the parent says.
 #[derive(clap::Args, Clone, Debug)]
-pub struct ChildArgs {
+pub(crate) struct ChildArgs {
     /// Directory of the store; made if there is none
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
