@@ -1,6 +1,8 @@
 //! What was typed: the tree of verbs, and help that is complete at every one of them.
 #![forbid(unsafe_code)]
 
+use super::dev::ChildArgs;
+use super::dev::DevArgs;
 use super::display::DisplayArgs;
 use super::exit;
 use super::log::LogArgs;
@@ -21,16 +23,22 @@ pub(crate) struct Typed {
 /// The verbs.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum Verb {
+    /// A whole sysplex on this machine, under real connections and real crashes: start here
+    Dev(DevArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Make, check, print and exercise a store
     Store(StoreArgs),
     /// Print and check the log of a store, record by record
     Log(LogArgs),
+    /// The facility of `dev`
+    #[command(hide = true)]
+    FacilityChild(ChildArgs),
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  portplex dev                               # ten seconds, no arguments, nothing to set up
   portplex display groups                    # who holds what in ./portplex-data
   portplex store init /srv/ports             # an empty structure EZBEPORT
   portplex store verify /srv/ports           # read every byte, change none
@@ -121,7 +129,8 @@ mod tests {
         }
         let name = |arguments: &[&str]| {
             let typed = std::iter::once("probe").chain(arguments.iter().copied());
-            <Probe as clap::Parser>::try_parse_from(typed).map(|probe| probe.structure.name().map(|name| name.to_string()))
+            <Probe as clap::Parser>::try_parse_from(typed)
+                .map(|probe| probe.structure.name().map(|name| name.to_string()))
         };
         assert_eq!(name(&[]).expect("valid"), None);
         assert_eq!(name(&["--structure", "EZBEPORT0131"]).expect("valid").as_deref(), Some("EZBEPORT0131"));

@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::facility::CallError;
+use crate::facility::OpenError;
+use crate::facility::WatchError;
 use crate::structure::Refusal;
+use crate::wal::StoreError;
 use std::fmt::Write as _;
 use std::io;
 
@@ -61,6 +64,38 @@ pub(crate) fn help() -> String {
     text
 }
 
+/// What a store's error means for the caller of the binary.
+fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Locked { .. } => Exit::Locked,
+        StoreError::NotAStore { .. } => Exit::NotAStore,
+        StoreError::FormatTooNew { .. } => Exit::TooNew,
+        StoreError::StoreCopied { .. } => Exit::MustDecide,
+        StoreError::ManifestCorrupt { .. }
+        | StoreError::SegmentMissing { .. }
+        | StoreError::CorruptLog { .. }
+        | StoreError::TailUnexpected { .. }
+        | StoreError::BaseTooOld { .. } => Exit::Corrupt,
+        StoreError::Full { .. } => Exit::StorageFull,
+        StoreError::AlreadyAStore { .. }
+        | StoreError::NotEmpty { .. }
+        | StoreError::SegmentSize { .. }
+        | StoreError::OtherStructure { .. }
+        | StoreError::TooLarge { .. } => Exit::Refused,
+        // Poisoned, LockLost, Io, and whatever a later release adds: the machine, or what it did.
+        _ => Exit::StorageFailed,
+    }
+}
+
+fn of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Store(error) => of_store(error),
+        OpenError::NoUsableCheckpoint { .. } => Exit::Corrupt,
+        OpenError::AuditFailed { .. } => Exit::Corrupt,
+        OpenError::NoThread { .. } => Exit::StorageFailed,
+    }
+}
+
 /// Why a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -70,6 +105,12 @@ pub(crate) enum Failure {
     /// The facility turned a request down, or lost its storage.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The store was not opened, or was given up.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A watch ended before its time.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// Everything else: the code and the whole message.
     #[error("{message}")]
     Told {
@@ -78,6 +119,12 @@ pub(crate) enum Failure {
         /// What, where, what to do.
         message: String,
     },
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Open(error.into())
+    }
 }
 
 impl Failure {
@@ -94,6 +141,9 @@ impl Failure {
             Self::Call(CallError::Refused(Refusal::StorageFull)) => Exit::StorageFull,
             Self::Call(CallError::Refused(_)) => Exit::Refused,
             Self::Call(_) => Exit::StorageFailed,
+            Self::Open(error) => of_open(error),
+            Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
+            Self::Watch(_) => Exit::StorageFailed,
             Self::Told { exit, .. } => *exit,
         }
     }

@@ -1,6 +1,8 @@
 //! The one integration binary: one module for each promise.
 
+mod checkpoints;
 mod dev;
+mod facility;
 mod hex;
 mod old_files;
 mod profiles;

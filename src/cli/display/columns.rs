@@ -35,7 +35,11 @@ impl Columns {
                 .iter()
                 .zip(&widths)
                 .zip(&self.right)
-                .map(|((cell, &width), &right)| if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") })
+                .map(
+                    |((cell, &width), &right)| {
+                        if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                    },
+                )
                 .collect();
             text.push_str(padded.join("  ").trim_end());
             text.push('\n');

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 /// As text.
 pub(crate) fn text(shown: &Shown) -> String {
-    let titles = ["CONNECTION NAME", "ID", "VERSION", "SYSNAME", "JOBNAME", "STATE", "LISTS", "GRANTS", "PORTS", "LEASE"];
+    let titles =
+        ["CONNECTION NAME", "ID", "VERSION", "SYSNAME", "JOBNAME", "STATE", "LISTS", "GRANTS", "PORTS", "LEASE"];
     let mut columns = Columns::new(&titles, "lrrlllrrrr");
     for connector in &shown.state.connectors {
         let (system, stack) = system_and_stack(&connector.name);

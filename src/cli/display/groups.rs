@@ -58,8 +58,7 @@ fn groups_json(list: &List) -> Vec<Value> {
     let mut groups: BTreeMap<GroupNumber, (Vec<Value>, PortMask)> = BTreeMap::new();
     for member in &list.members {
         for held in &member.grants {
-            let holder =
-                json!({"connector": member.connector.as_str(), "lsn": held.lsn.0, "mask": Mask(held.mask)});
+            let holder = json!({"connector": member.connector.as_str(), "lsn": held.lsn.0, "mask": Mask(held.mask)});
             groups.entry(held.group).or_default().0.push(holder);
         }
     }

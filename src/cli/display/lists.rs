@@ -86,9 +86,7 @@ pub(super) fn list_json(list: &List) -> Value {
 
 /// The explicit-bind ranges in force as JSON.
 pub(super) fn ranges_json(state: &State) -> Vec<Value> {
-    let range = |(transport, range): &(crate::ident::Transport, crate::structure::PortRange)| {
-        json!({"transport": transport.name(), "first": range.first, "count": range.count})
-    };
+    let range = |(transport, range): &(crate::ident::Transport, crate::structure::PortRange)| json!({"transport": transport.name(), "first": range.first, "count": range.count});
     state.ranges.iter().map(range).collect()
 }
 

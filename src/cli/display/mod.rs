@@ -10,6 +10,7 @@ mod structure;
 use super::exit::Exit;
 use super::exit::Failure;
 use super::output;
+use super::source;
 use super::state::DvipaFilter;
 use super::state::Filter;
 use super::state::State;
@@ -88,6 +89,61 @@ pub(crate) struct Shown {
     pub(crate) epoch: u64,
     /// Bytes of log and checkpoints, if known.
     pub(crate) size_bytes: Option<u64>,
+}
+
+impl DisplayArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        self.what.selection().json
+    }
+
+    pub(crate) fn run(&self) -> Result<Exit, Failure> {
+        let selection = self.what.selection();
+        let shown = read(selection)?;
+        if selection.json {
+            output::print_json(&match self.what {
+                What::Structure(_) => structure::json(&shown),
+                What::Lists(_) => lists::json(&shown),
+                What::Connectors(_) => connectors::json(&shown),
+                What::Groups(_) => groups::json(&shown),
+            })?;
+        } else {
+            output::print(&match self.what {
+                What::Structure(_) => structure::text(&shown),
+                What::Lists(_) => lists::text(&shown),
+                What::Connectors(_) => connectors::text(&shown),
+                What::Groups(_) => groups::text(&shown),
+            })?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl What {
+    fn selection(&self) -> &Selection {
+        match self {
+            Self::Structure(selection)
+            | Self::Lists(selection)
+            | Self::Connectors(selection)
+            | Self::Groups(selection) => selection,
+        }
+    }
+}
+
+fn read(selection: &Selection) -> Result<Shown, Failure> {
+    let store = source::inspect(&selection.data, selection.json)?;
+    let mut state = State::new(store.structure.items());
+    let there_are: Vec<String> = state.lists.iter().map(|list| list.target.to_string()).collect();
+    state.keep(&Filter { dvipa: selection.dvipa, transport: selection.transport });
+    if state.lists.is_empty() && selection.dvipa.is_some() {
+        let there_are = if there_are.is_empty() { "none".to_owned() } else { there_are.join(", ") };
+        let message = format!("{}: no such list; there are: {there_are}", selection.data.display());
+        return Err(Failure::told(Exit::Refused, message));
+    }
+    let segments =
+        store.manifest.segments.iter().map(|segment| segment.sealed.map_or(segment.size, |seal| seal.offset));
+    let files = store.manifest.checkpoints.iter().flat_map(|checkpoint| checkpoint.files.iter().map(|file| file.size));
+    let size_bytes = Some(segments.chain(files).sum());
+    Ok(Shown { state, epoch: store.manifest.epoch, size_bytes })
 }
 
 #[cfg(test)]

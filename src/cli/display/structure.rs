@@ -40,13 +40,17 @@ pub(crate) fn text(shown: &Shown) -> String {
     line("IST1375I", &row("STRUCTURE SIZE", size, "*NA*".to_owned(), "*NA*".to_owned()));
     let groups: u64 = state.lists.iter().map(|list| u64::from(list.groups_in_use())).sum();
     let groups_max = state.lists.len() as u64 * u64::from(GroupNumber::COUNT);
-    let percent = (groups * 100).checked_div(groups_max).map_or_else(|| "*NA*".to_owned(), |percent| percent.to_string());
+    let percent =
+        (groups * 100).checked_div(groups_max).map_or_else(|| "*NA*".to_owned(), |percent| percent.to_string());
     line("IST1376I", &row("STORAGE ELEMENTS", groups.to_string(), groups_max.to_string(), percent));
     let held = |list: &List| list.members.iter().map(|member| member.grants.len()).sum::<usize>();
     let entries: usize = state.lists.iter().map(|list| held(list) + list.quarantine.len()).sum();
     line("IST1377I", &row("LIST ENTRIES", entries.to_string(), "*NA*".to_owned(), "*NA*".to_owned()));
     line("IST924I", "-------------------------------------------------------------");
-    line("IST1834I", &format!("{:<6}{:<24}{:<10}{:<22}{:>16}", "LIST", "DVIPA", "SYSNAME", "TCPNAME", "# ASSIGNED PORTS"));
+    line(
+        "IST1834I",
+        &format!("{:<6}{:<24}{:<10}{:<22}{:>16}", "LIST", "DVIPA", "SYSNAME", "TCPNAME", "# ASSIGNED PORTS"),
+    );
     for list in &state.lists {
         list_part(list, &mut line);
     }

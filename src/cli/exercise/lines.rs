@@ -191,8 +191,7 @@ mod tests {
             r#"{"ask":"acquire","request":7,"connector":"SYS1.TCPIP","incarnation":2,"transport":"tcp","dvipa":"10.1.1.1","groups":2}"#
         );
         let grants = vec![Granted { lsn: 912, group: 700, mask: Mask(PortMask::ALL) }];
-        let okay =
-            Okay { ok: "acquire", request: 7, lsn: 913, incarnation: None, grants: Some(grants), holds: None };
+        let okay = Okay { ok: "acquire", request: 7, lsn: 913, incarnation: None, grants: Some(grants), holds: None };
         assert_eq!(
             line(&okay),
             r#"{"ok":"acquire","request":7,"lsn":913,"grants":[{"lsn":912,"group":700,"mask":"0xffffffffffffffff"}]}"#
@@ -208,8 +207,13 @@ mod tests {
             r#"{"summary":{"operations":10,"syncs":3,"grants":4,"grants_per_sync":1.333}}"#
         );
         assert!(line(&Summary::new(0, 0, 0)).ends_with(r#""grants_per_sync":0.0}}"#));
-        let connect =
-            Ask { ask: "connect", request: 1, connector: Some("SYS1.TCPIP"), incarnation: None, what: What::Nothing {} };
+        let connect = Ask {
+            ask: "connect",
+            request: 1,
+            connector: Some("SYS1.TCPIP"),
+            incarnation: None,
+            what: What::Nothing {},
+        };
         assert_eq!(line(&connect), r#"{"ask":"connect","request":1,"connector":"SYS1.TCPIP"}"#);
     }
 }

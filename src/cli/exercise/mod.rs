@@ -5,8 +5,11 @@
 //! its answer only after it is durable; a line leaves in one write; every connector belongs to one
 //! caller with one request outstanding; with one caller the same seed on equal stores gives the
 //! same bytes.
+#![forbid(unsafe_code)]
 
+mod ask;
 mod caller;
+mod choose;
 mod draw;
 mod holdings;
 mod lines;
@@ -80,7 +83,7 @@ pub(crate) struct ExerciseArgs {
 pub(crate) fn run(args: &ExerciseArgs) -> Result<Exit, Failure> {
     let defaults = Options::default();
     let options = Options {
-        quarantine: Duration::from_millis(u64::from(args.quarantine)),
+        quarantine: quarantine(args),
         quarantine_timer: args.callers > 1,
         checkpoint_log_bytes: args.checkpoint_bytes.unwrap_or(defaults.checkpoint_log_bytes),
         seed: Some(args.seed),
@@ -104,9 +107,9 @@ fn exercise(args: &ExerciseArgs, facility: &LocalFacility, lines: &Lines) -> Res
         facility,
         lines,
         callers: args.callers,
-        settle: (args.callers == 1).then(|| options_quarantine(args)),
+        settle: (args.callers == 1).then(|| quarantine(args)),
         progress: ready::Progress::default(),
-        stop: Default::default(),
+        stop: std::sync::atomic::AtomicBool::new(false),
     };
     let watch = facility.watch()?;
     let operations = std::thread::scope(|scope| {
@@ -129,7 +132,7 @@ fn exercise(args: &ExerciseArgs, facility: &LocalFacility, lines: &Lines) -> Res
     Ok(Summary::new(operations, frames, grants))
 }
 
-fn options_quarantine(args: &ExerciseArgs) -> Duration {
+fn quarantine(args: &ExerciseArgs) -> Duration {
     Duration::from_millis(u64::from(args.quarantine))
 }
 

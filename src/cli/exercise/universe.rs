@@ -68,10 +68,7 @@ impl Universe {
     }
 }
 
-fn find(
-    facility: &dyn Facility,
-    name: &ConnectorName,
-) -> Result<Option<(Incarnation, ConnectorState)>, Failure> {
+fn find(facility: &dyn Facility, name: &ConnectorName) -> Result<Option<(Incarnation, ConnectorState)>, Failure> {
     match facility.query(Query::Connector(name.clone())).wait()?.rows {
         Rows::Connector(found) => Ok(found.map(|status| (status.actor.incarnation, status.state))),
         rows => Err(Failure::told(Exit::Bug, format!("a connector was asked for, {rows:?} came; please report this"))),
@@ -100,9 +97,7 @@ pub(crate) fn introduction(name: &ConnectorName) -> Introduction {
 
 /// The lists: three DVIPAs for TCP, one for UDP, the explicit-bind pool.
 pub(crate) fn targets() -> Vec<Target> {
-    let list = |address: &str, transport| {
-        Target::List(address.parse::<Dvipa>().expect("a unicast address"), transport)
-    };
+    let list = |address: &str, transport| Target::List(address.parse::<Dvipa>().expect("a unicast address"), transport);
     vec![
         list("10.1.1.1", Transport::Tcp),
         list("10.1.1.2", Transport::Tcp),

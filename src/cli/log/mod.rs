@@ -63,10 +63,7 @@ pub(crate) struct Placed<'a> {
 
 /// Walks the whole log under a shared lock and hands over every record. What `see` returns as an
 /// error ends the walk and comes back.
-pub(crate) fn walk(
-    dir: &Path,
-    see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>,
-) -> Result<Verified, Failure> {
+pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>) -> Result<Verified, Failure> {
     let disk = Machine::real().disk;
     let _lock = wal::lock(&*disk, dir, LockMode::Shared)?;
     let survey = wal::survey(&*disk, dir)?;

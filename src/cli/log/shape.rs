@@ -129,7 +129,12 @@ pub(crate) fn fields(event: &Event, names: &Names) -> Fields {
         }
         Change::Ready { list: slot, up_to } => [list(*slot), vec![("up_to", json!(up_to.0))]].concat(),
         Change::SetStored { connector: slot, set, ports } => {
-            vec![connector(*slot), ("set", json!(set)), ("count", json!(ports.count())), ("ports", json!(ports.ranges()))]
+            vec![
+                connector(*slot),
+                ("set", json!(set)),
+                ("count", json!(ports.count())),
+                ("ports", json!(ports.ranges())),
+            ]
         }
         Change::AllowableSet { connector: slot, transport, set } => {
             vec![connector(*slot), ("of", json!(transport.name())), ("set", json!(set))]

@@ -38,8 +38,7 @@ pub(crate) struct InitArgs {
 
 pub(crate) fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let structure = args.structure.name().unwrap_or_default();
-    let options =
-        Options { structure: Some(structure), segment_size: args.segment_size, ..Options::default() };
+    let options = Options { structure: Some(structure), segment_size: args.segment_size, ..Options::default() };
     facility::init(&Machine::real(), &args.dir, &options)?;
     let dir = args.dir.display();
     if args.json {
