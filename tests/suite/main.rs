@@ -1,5 +1,7 @@
 //! The one integration binary: one module for each promise.
 
+mod checkpoints;
+mod facility;
 mod hex;
 mod old_files;
 mod profiles;
