@@ -1,8 +1,10 @@
 //! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod cli;
 mod facility;
 mod hex;
+mod model;
 mod old_files;
 mod profiles;
 mod records;
