@@ -1,6 +1,7 @@
 //! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod cli;
 mod dev;
 mod facility;
 mod hex;
