@@ -1,10 +1,13 @@
 //! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod cli;
+mod dev;
 mod facility;
 mod hex;
 mod images;
 mod kills;
+mod model;
 mod old_files;
 mod profiles;
 mod records;
