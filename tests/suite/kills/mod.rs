@@ -9,9 +9,9 @@ mod place;
 mod process;
 
 pub(crate) use process::Told;
+pub(crate) use process::Victim;
 pub(crate) use process::run;
 pub(crate) use process::run_well;
-pub(crate) use process::Victim;
 
 use crate::requirements::{say, seed};
 use place::Place;
@@ -24,6 +24,8 @@ const KILLS_DEFAULT: u64 = 100;
 const KILLS_PER_STORE: u64 = 20;
 /// Of them in `store init`.
 const KILLS_IN_INIT: u64 = 3;
+/// How far a run gets at most before it is killed, in bytes of what it tells: some 100 bytes a line.
+const TOLD_BYTES_MAX: u64 = 50_000;
 /// How often a whole `store verify` is made beside the `store dump` after every kill.
 const VERIFY_EVERY: u64 = 10;
 
@@ -87,10 +89,12 @@ fn what_was_acknowledged_survives_kills_at_random_moments_on_one_store() {
         let arguments = exercise(store.path(), &mut random, callers, "128KiB");
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut victim = Victim::start(scratch.path(), &arguments);
+        // Mostly by how far it is, so that a busy machine changes little.
         if random.below(5) > 0 {
-            victim.wait_until(Victim::has_told);
+            let bytes = random.below(TOLD_BYTES_MAX);
+            victim.wait_until(|victim| victim.has_told(bytes));
         }
-        random.pause(Duration::from_millis(120));
+        random.pause(Duration::from_millis(20));
         let ended = victim.kill();
         killed += u64::from(ended.was_killed());
         let context = || format!("PORTPLEX_SEED={seed} round {round} {arguments:?}");
@@ -123,7 +127,8 @@ fn a_kill_never_leads_to_a_refused_open() {
             }
         }
         // A clean run from there to its end, close included.
-        let ended = Victim::start(scratch.path(), &["store", "exercise", store.path(), "--seed", "1", "--ops", "50"]).end();
+        let ended =
+            Victim::start(scratch.path(), &["store", "exercise", store.path(), "--seed", "1", "--ops", "50"]).end();
         assert_eq!(ended.code(), Some(0), "{}: {}", hunt.context(), ended.err);
         let checked = store.check(&ended).and_then(|()| store.verify());
         checked.unwrap_or_else(|fault| panic!("{}: {fault}", hunt.context()));
@@ -144,8 +149,19 @@ fn exercise(dir: &str, random: &mut Random, callers: u32, checkpoint: &str) -> V
     let seed = random.next().to_string();
     let callers = callers.to_string();
     let words = [
-        "store", "exercise", dir, "--seed", &seed, "--ops", "10000000", "--callers", &callers, "--quarantine", "20",
-        "--checkpoint-bytes", checkpoint,
+        "store",
+        "exercise",
+        dir,
+        "--seed",
+        &seed,
+        "--ops",
+        "10000000",
+        "--callers",
+        &callers,
+        "--quarantine",
+        "20",
+        "--checkpoint-bytes",
+        checkpoint,
     ];
     words.map(str::to_owned).to_vec()
 }
@@ -230,13 +246,13 @@ impl Hunt {
         match aimed_at {
             0 => self.random.pause(self.aim_recovery.0),
             1 => {
-                victim.wait_until(Victim::has_told);
-                victim.wait_until(|_| has_temporary(&checkpoints));
+                victim.wait_until(|victim| victim.has_told(0) && has_temporary(&checkpoints));
                 self.random.pause(self.aim_checkpoint.0);
             }
             _ => {
-                victim.wait_until(Victim::has_told);
-                self.random.pause(Duration::from_millis(60));
+                let bytes = self.random.below(TOLD_BYTES_MAX / 2);
+                victim.wait_until(|victim| victim.has_told(bytes));
+                self.random.pause(Duration::from_millis(20));
             }
         }
         locked &= victim.has_locked();

@@ -170,12 +170,6 @@ impl Model {
     pub(crate) fn held(&self) -> usize {
         self.grants.len()
     }
-
-    /// Another state of the same lines, to show that a comparison can fail.
-    #[cfg(test)]
-    pub(crate) fn grants_mut(&mut self) -> &mut Grants {
-        &mut self.grants
-    }
 }
 
 /// What `store dump` shows.

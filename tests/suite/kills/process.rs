@@ -71,9 +71,9 @@ impl Victim {
         self.child.id()
     }
 
-    /// Whether it printed anything yet.
-    pub(crate) fn has_told(&self) -> bool {
-        fs::metadata(&self.out).is_ok_and(|metadata| metadata.len() > 0)
+    /// Whether it printed more than so many bytes.
+    pub(crate) fn has_told(&self, bytes: u64) -> bool {
+        fs::metadata(&self.out).is_ok_and(|metadata| metadata.len() > bytes)
     }
 
     /// Whether it holds a lock that keeps all others out.
