@@ -2,8 +2,10 @@
 
 mod checkpoints;
 mod facility;
+mod format;
 mod hex;
 mod old_files;
 mod records;
 mod samples;
 mod tidy;
+mod verdicts;
