@@ -110,7 +110,7 @@ pub(super) fn begin(
         open_first,
         tail,
         next: open_first,
-        wall: replayed.wall.max(stamp.wall),
+        wall: replayed.wall,
         frames: 0,
         appended_bytes: 0,
         is_poisoned: false,
