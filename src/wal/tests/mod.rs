@@ -1,5 +1,6 @@
 //! The log on the simulated disk: what is acknowledged survives, and a crash never leads to a
 //! refused open.
+#![forbid(unsafe_code)]
 
 mod upkeep;
 

@@ -1,4 +1,5 @@
 //! The spare, rotation, reading beside the writer, retention, a full disk.
+#![forbid(unsafe_code)]
 
 use super::*;
 use crate::disk::Access;
