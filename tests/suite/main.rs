@@ -1,9 +1,11 @@
 //! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod cli;
 mod dev;
 mod facility;
 mod hex;
+mod model;
 mod old_files;
 mod profiles;
 mod records;

@@ -16,7 +16,7 @@ Only the log is read; `portplex store verify` checks checkpoints and state as we
 
 pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
     let log = super::walk(&args.dir, &mut |_| Ok(()))?;
-    for warning in &log.replayed.warnings {
+    for warning in &log.warnings {
         output::tell_warning(warning, args.json);
     }
     let (end, torn) = (log.replayed.end.lsn, log.replayed.torn_bytes);
@@ -24,22 +24,20 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         output::print_json(&json!({
             "verified": args.dir.display().to_string(),
             "lsn": end.0,
-            "proven": log.replayed.proven.0,
+            "proven": log.replayed.proven.lsn.0,
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
-            "bytes": log.bytes,
             "torn_bytes": torn,
-            "warnings": log.replayed.warnings,
+            "warnings": log.warnings,
         }))?;
     } else {
         output::print(&format!(
-            "{}: the log is whole up to lsn {end}: {} records in {} frames, {} segments, {} bytes",
+            "{}: the log is whole up to lsn {end}: {} records in {} frames, {} segments",
             args.dir.display(),
             log.records,
             log.frames,
             log.segments,
-            log.bytes,
         ))?;
     }
     Ok(Exit::Done)

@@ -36,7 +36,6 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
-            "bytes": log.bytes,
             "checkpoint_lsn": report.checkpoint_lsn.0,
             "torn_bytes": report.torn_bytes,
             "items": digest.count,
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         let (dir, name) = (args.dir.display(), store.manifest.structure);
         let text = format!(
             "{dir}: {name} is whole at lsn {}, epoch {}\n\
-             log         {} records in {} frames, {} segments, {} bytes\n\
+             log         {} records in {} frames, {} segments\n\
              checkpoint  {}\n\
              state       {} items, audit passed, digest {digest}",
             store.structure.lsn(),
@@ -55,7 +54,6 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             log.records,
             log.frames,
             log.segments,
-            log.bytes,
             if report.checkpoint_lsn.0 == 0 {
                 "none".to_owned()
             } else {
