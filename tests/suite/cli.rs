@@ -123,8 +123,21 @@ fn a_few_hundred_grants_are_held_and_every_kind_of_request_happens() {
     exercise(&store, 1, 6_000, 4).lines().for_each(|line| told.read(line));
     told.compare(&dump(&store));
     for kind in [
-        "acquire", "claim", "release", "join", "leave", "allowable", "connect", "attach", "disconnect", "fail",
-        "clean-up", "define", "delete", "policy", "range",
+        "acquire",
+        "claim",
+        "release",
+        "join",
+        "leave",
+        "allowable",
+        "connect",
+        "attach",
+        "disconnect",
+        "fail",
+        "clean-up",
+        "define",
+        "delete",
+        "policy",
+        "range",
     ] {
         assert!(told.kinds.get(kind).copied() > Some(0), "no {kind}: {:?}", told.kinds);
     }
@@ -145,13 +158,10 @@ fn what_was_told_before_a_kill_is_there_after_it() {
     for round in 0..rounds {
         println!("round {round}, PORTPLEX_SEED={seed}");
         let (stream, callers) = ((seed + round).to_string(), if round % 2 == 0 { "1" } else { "5" });
-        let arguments =
-            ["store", "exercise", &store, "--seed", &stream, "--ops", "1000000", "--callers", callers];
+        let arguments = ["store", "exercise", &store, "--seed", &stream, "--ops", "1000000", "--callers", callers];
         let tuning = ["--quarantine", "20", "--checkpoint-bytes", "256KiB"];
-        let mut child = portplex(&[&arguments[..], &tuning[..]].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let mut child =
+            portplex(&[&arguments[..], &tuning[..]].concat()).stdout(Stdio::piped()).spawn().expect("the binary runs");
         let lines = 20 + (seed + round).wrapping_mul(0x9e37_79b9_7f4a_7c15) % 2_000;
         read_then_kill(&mut child, lines, &mut told);
         told.compare(&dump(&store));
