@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod cli;
+mod dev;
 mod facility;
 mod hex;
 mod model;

@@ -14,7 +14,7 @@ impl Plain {
             now: 1_000,
             open_first: 1,
             floor: (1, 0),
-            quarantine_ms: 2_000,
+            quarantine_ms: 4_000,
             deadline: None,
             range: None,
             lists: [const { None }; LISTS],
