@@ -28,7 +28,7 @@ struct Open {
 
 /// The lines so far.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(super) struct Told {
     grants: BTreeMap<u64, Grant>,
     open: BTreeMap<u64, Open>,
     pub kinds: BTreeMap<String, u64>,
@@ -39,7 +39,7 @@ pub struct Told {
 
 impl Told {
     /// Reads one line; a torn last line (killed while writing) is none.
-    pub fn read(&mut self, line: &str) {
+    pub(super) fn read(&mut self, line: &str) {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         if let Some(kind) = line["ask"].as_str() {
             self.ask(kind, &line);
@@ -130,7 +130,7 @@ impl Told {
     }
 
     /// Holds everything told against a dump, then believes the dump: what was in doubt is settled.
-    pub fn compare(&mut self, dump: &str) {
+    pub(super) fn compare(&mut self, dump: &str) {
         let rows: Vec<Value> = dump.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let grants: BTreeMap<u64, &Value> =
             rows.iter().filter(|row| row["kind"] == "grant").map(|row| (number(&row["lsn"]), row)).collect();
