@@ -8,6 +8,14 @@
 //! What is assumed of the disk is written down in `storage-format.md`.
 #![forbid(unsafe_code)]
 
+mod latch;
+mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
+pub use latch::LatchDisk;
+pub use real::RealDisk;
+
 use std::fmt;
 use std::io;
 use std::path::Path;

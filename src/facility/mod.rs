@@ -5,9 +5,35 @@
 //! [`Request`] and gets a [`Ticket`]; nothing is answered before it is durable, refusals included.
 #![forbid(unsafe_code)]
 
+mod background;
+mod checkpointer;
+mod clock;
+mod connection;
+mod deadlines;
+mod engine;
+mod error;
+mod local;
+mod options;
+mod queue;
+mod reads;
+mod recovery;
+#[cfg(any(test, feature = "sim"))]
+mod stepper;
 mod ticket;
+mod watch;
 
+pub use checkpointer::Error as CheckpointNowError;
+pub use clock::{Clock, RandomStream, SystemClock, kernel_boot_id, random_u64};
+pub use connection::{Answered, Attached, Connection, Pending, PendingRenewal};
+pub use engine::{Command, Counters, Engine};
+pub use error::OpenError;
+pub use local::{Closed, LocalFacility, Machine};
+pub use options::{Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
+pub use recovery::{Inspected, init, inspect};
+#[cfg(any(test, feature = "sim"))]
+pub use stepper::{SetClock, Stepper};
 pub use ticket::{Completer, Ticket};
+pub use watch::{Watch, WatchError};
 
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
@@ -16,10 +42,13 @@ use crate::ident::HistoryId;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
 use crate::ident::Target;
+use crate::ident::Transport;
 use crate::structure::Actor;
 use crate::structure::Answer;
 use crate::structure::ConnectorState;
 use crate::structure::Item;
+use crate::structure::Policy;
+use crate::structure::PortRange;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use serde::{Deserialize, Serialize};
@@ -42,6 +71,114 @@ pub trait Facility: Send + Sync {
     /// [`CallError`].
     fn call(&self, request: Request) -> Result<Reply, CallError> {
         self.submit(request).wait()
+    }
+
+    /// Creates a list, or opens a closed one again with all that is in it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn define(&self, target: Target) -> Result<Reply, CallError> {
+        self.call(Request::Define { target })
+    }
+
+    /// Closes a list: nothing new is granted, releases work, it goes when it is empty.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownList`]; otherwise as [`CallError`].
+    fn delete(&self, target: Target) -> Result<Reply, CallError> {
+        self.call(Request::Delete { target })
+    }
+
+    /// Sets the whole policy of a list.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownList`], [`Refusal::OutOfRange`]; otherwise as [`CallError`].
+    fn set_policy(&self, target: Target, policy: Policy) -> Result<Reply, CallError> {
+        self.call(Request::SetPolicy { target, policy })
+    }
+
+    /// Sets the explicit-bind range of a transport for the whole structure, or takes it away.
+    ///
+    /// # Errors
+    /// [`Refusal::OutOfRange`]; otherwise as [`CallError`].
+    fn set_range(&self, transport: Transport, range: Option<PortRange>) -> Result<Reply, CallError> {
+        self.call(Request::SetRange { transport, range })
+    }
+
+    /// Marks an incarnation failed-persistent: its grants are kept.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownConnector`], [`Refusal::StaleIncarnation`]; otherwise as [`CallError`].
+    fn mark_failed(&self, name: &ConnectorName, incarnation: Incarnation) -> Result<Reply, CallError> {
+        self.call(Request::MarkFailed { name: name.clone(), incarnation })
+    }
+
+    /// Cleans up a failed-persistent incarnation: everything it holds goes to quarantine and it is
+    /// forgotten. `boot_is_dead` states that this boot of its machine is dead; without it the
+    /// promised deadline must have passed (protocol.md R8). `by` is for the audit line.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFailed`], [`Refusal::StaleIncarnation`], [`Refusal::BootMayBeAlive`],
+    /// [`Refusal::UnknownConnector`]; otherwise as [`CallError`].
+    fn clean_up(
+        &self,
+        name: &ConnectorName,
+        incarnation: Incarnation,
+        by: &ConnectorName,
+        boot_is_dead: bool,
+    ) -> Result<Reply, CallError> {
+        self.call(Request::CleanUp { name: name.clone(), incarnation, by: by.clone(), boot_is_dead })
+    }
+
+    /// The facility as a whole.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn status(&self) -> Result<Status, CallError> {
+        match self.query(Query::Status).wait()?.rows {
+            Rows::Status(status) => Ok(status),
+            _ => Err(CallError::WrongAnswer),
+        }
+    }
+
+    /// One connector, if it is there.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn connector(&self, name: &ConnectorName) -> Result<Option<ConnectorStatus>, CallError> {
+        match self.query(Query::Connector(name.clone())).wait()?.rows {
+            Rows::Connector(status) => Ok(status),
+            _ => Err(CallError::WrongAnswer),
+        }
+    }
+
+    /// Who has a port.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn owner(&self, target: Target, port: u16) -> Result<Owner, CallError> {
+        match self.query(Query::Owner { target, port }).wait()?.rows {
+            Rows::Owner(owner) => Ok(owner),
+            _ => Err(CallError::WrongAnswer),
+        }
+    }
+
+    /// The whole state, page by page; each page is as of its own lsn.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    fn list(&self) -> Result<Vec<Item>, CallError> {
+        let (mut all, mut from) = (Vec::new(), Some(0));
+        while let Some(start) = from {
+            match self.query(Query::Items { from: start }).wait()?.rows {
+                Rows::Items { items, next } => {
+                    all.extend(items);
+                    from = next;
+                }
+                _ => return Err(CallError::WrongAnswer),
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -214,4 +351,8 @@ pub enum CallError {
     /// The facility is closed, or the connection to it is gone: the outcome is unknown.
     #[error("the facility is gone; if the request was sent, its outcome is unknown")]
     Gone,
+    /// The facility answered with something that does not fit the request: a bug, or another
+    /// release on the other side.
+    #[error("the facility's answer does not fit the request: do both sides run the same release?")]
+    WrongAnswer,
 }

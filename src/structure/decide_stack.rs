@@ -61,7 +61,7 @@ impl Structure {
         context: &Context,
         events: &mut Vec<Event>,
     ) -> Result<Decision, Refusal> {
-        let connector = self.acting(numbered.actor, context)?;
+        let connector = self.acting(numbered.actor, context.open_first)?;
         let hash = retry::body_hash(body);
         if let Some(repeat) = self.place_in_window(connector, numbered, hash)? {
             return Ok(repeat);
@@ -107,14 +107,14 @@ impl Structure {
 
     /// The connector that asks, if it may act: only its newest incarnation, only while it is
     /// active, and only after it attached in this open (protocol.md R11, R17).
-    fn acting(&self, actor: Actor, context: &Context) -> Result<&Connector, Refusal> {
+    pub(super) fn acting(&self, actor: Actor, open_first: Lsn) -> Result<&Connector, Refusal> {
         let alive = |connector: &&Connector| connector.state != ConnectorState::Forgotten;
         let connector = self.connectors.get(actor.slot).filter(alive).ok_or(Refusal::UnknownConnector)?;
         let Incarnation(current) = connector.incarnation;
         if actor.incarnation.0 < current {
             return Err(Refusal::StaleIncarnation { asked: actor.incarnation, current: connector.incarnation });
         }
-        let attached = actor.incarnation.0 == current && current >= context.open_first.0;
+        let attached = actor.incarnation.0 == current && current >= open_first.0;
         if !attached || connector.state != ConnectorState::Active {
             return Err(Refusal::MustAttach);
         }

@@ -94,7 +94,7 @@ pub struct Context {
 
 /// Where the present kernel boot begins in the log: quarantine of lsns below `lsn` counts from `at`
 /// (protocol.md R22).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockFloor {
     /// The first lsn of the first history under the present boot.
     pub lsn: Lsn,

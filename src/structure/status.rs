@@ -5,6 +5,7 @@ use super::Context;
 use super::Structure;
 use super::connector::Connector;
 use super::item::ConnectorState;
+use super::refusal::Refusal;
 use super::request::{Actor, Member, Policy, PortRange};
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
@@ -119,6 +120,22 @@ impl Structure {
     pub fn connector(&self, name: &ConnectorName) -> Option<ConnectorView> {
         let slot = *self.by_name.get(name)?;
         Some(view(slot, &self.connectors[slot]))
+    }
+
+    /// The connector in a slot, unless it is forgotten.
+    #[must_use]
+    pub fn connector_at(&self, slot: u32) -> Option<ConnectorView> {
+        let connector = self.connectors.get(slot)?;
+        (connector.state != ConnectorState::Forgotten).then(|| view(slot, connector))
+    }
+
+    /// Whether `actor` may act: the newest incarnation, active, attached at or after `open_first`
+    /// (protocol.md R11, R17).
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownConnector`], [`Refusal::StaleIncarnation`], [`Refusal::MustAttach`].
+    pub fn may_act(&self, actor: Actor, open_first: Lsn) -> Result<(), Refusal> {
+        self.acting(actor, open_first).map(drop)
     }
 
     /// All connectors that are not forgotten, by slot.

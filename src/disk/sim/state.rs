@@ -1,0 +1,329 @@
+//! The simulated disk's whole state: nodes by inode, what is locked, what is to fail.
+#![forbid(unsafe_code)]
+
+use super::Fault;
+use super::loss::Dealer;
+use super::loss::Loss;
+use super::node::DirNode;
+use super::node::Edit;
+use super::node::FileNode;
+use crate::disk::Entry;
+use crate::disk::LockMode;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    File(FileNode),
+    Dir(DirNode),
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    nodes: BTreeMap<u64, Node>,
+    next_inode: u64,
+    locks: BTreeMap<u64, Vec<LockMode>>,
+    pub(super) changes: u64,
+    pub(super) calls: u64,
+    pub(super) cut_at: Option<u64>,
+    pub(super) is_dead: bool,
+    pub(super) faults: BTreeMap<u64, Fault>,
+    pub(super) capacity: Option<u64>,
+    pub(super) lies: bool,
+}
+
+/// What a call is, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Look,
+    Change,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self::of_nodes(BTreeMap::from([(ROOT, Node::Dir(DirNode::default()))]), ROOT + 1)
+    }
+
+    const fn of_nodes(nodes: BTreeMap<u64, Node>, next_inode: u64) -> Self {
+        Self {
+            nodes,
+            next_inode,
+            locks: BTreeMap::new(),
+            changes: 0,
+            calls: 0,
+            cut_at: None,
+            is_dead: false,
+            faults: BTreeMap::new(),
+            capacity: None,
+            lies: false,
+        }
+    }
+
+    /// Counts a call; fails if the power is cut, and hands out the fault that is due.
+    pub(super) fn begin(&mut self, call: Call) -> io::Result<Option<Fault>> {
+        if call == Call::Change && self.cut_at == Some(self.changes) {
+            self.is_dead = true;
+        }
+        if self.is_dead {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is cut"));
+        }
+        if call == Call::Change {
+            self.changes += 1;
+        }
+        self.calls += 1;
+        Ok(self.faults.remove(&(self.calls - 1)))
+    }
+
+    /// Counts a call that does nothing when it fails.
+    pub(super) fn begin_plain(&mut self, call: Call) -> io::Result<()> {
+        match self.begin(call)? {
+            None => Ok(()),
+            Some(fault) => Err(error_of(fault)),
+        }
+    }
+
+    pub(super) fn file(&self, inode: u64) -> io::Result<&FileNode> {
+        match self.nodes.get(&inode) {
+            Some(Node::File(file)) => Ok(file),
+            _ => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    pub(super) fn file_mut(&mut self, inode: u64) -> io::Result<&mut FileNode> {
+        match self.nodes.get_mut(&inode) {
+            Some(Node::File(file)) => Ok(file),
+            _ => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    pub(super) fn dir_mut(&mut self, inode: u64) -> io::Result<&mut DirNode> {
+        match self.nodes.get_mut(&inode) {
+            Some(Node::Dir(dir)) => Ok(dir),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn dir(&self, inode: u64) -> io::Result<&DirNode> {
+        match self.nodes.get(&inode) {
+            Some(Node::Dir(dir)) => Ok(dir),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    /// The inode of a path.
+    pub(super) fn find(&self, path: &Path) -> io::Result<u64> {
+        let mut inode = ROOT;
+        for component in path.components() {
+            if let Component::Normal(name) = component {
+                let entries = &self.dir(inode)?.visible;
+                inode = *name.to_str().and_then(|name| entries.get(name)).ok_or(io::ErrorKind::NotFound)?;
+            }
+        }
+        Ok(inode)
+    }
+
+    /// The directory that holds a path, and the name in it.
+    pub(super) fn place(&self, path: &Path) -> io::Result<(u64, String)> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = path.parent().map_or(Ok(ROOT), |parent| self.find(parent))?;
+        self.dir(parent)?;
+        Ok((parent, name.to_owned()))
+    }
+
+    pub(super) fn add(&mut self, path: &Path, node: Node) -> io::Result<u64> {
+        let (parent, name) = self.place(path)?;
+        if self.dir(parent)?.visible.contains_key(&name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = self.next_inode;
+        self.next_inode += 1;
+        self.nodes.insert(inode, node);
+        self.dir_mut(parent)?.change(vec![Edit { name, node: Some(inode) }]);
+        Ok(inode)
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.find(from)?;
+        let (old_parent, old_name) = self.place(from)?;
+        let (new_parent, new_name) = self.place(to)?;
+        if let Ok(replaced) = self.find(to) {
+            if replaced == inode {
+                return Ok(());
+            }
+            if self.dir(replaced).is_ok_and(|dir| !dir.visible.is_empty()) {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+        }
+        let gone = Edit { name: old_name, node: None };
+        let there = Edit { name: new_name, node: Some(inode) };
+        if old_parent == new_parent {
+            self.dir_mut(old_parent)?.change(vec![gone, there]);
+        } else {
+            self.dir_mut(new_parent)?.change(vec![there]);
+            self.dir_mut(old_parent)?.change(vec![gone]);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, path: &Path, is_dir: bool) -> io::Result<()> {
+        let inode = self.find(path)?;
+        match &self.nodes[&inode] {
+            Node::Dir(_) if !is_dir => return Err(io::ErrorKind::IsADirectory.into()),
+            Node::Dir(dir) if !dir.visible.is_empty() => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Node::File(_) if is_dir => return Err(io::ErrorKind::NotADirectory.into()),
+            _ => {}
+        }
+        let (parent, name) = self.place(path)?;
+        self.dir_mut(parent)?.change(vec![Edit { name, node: None }]);
+        Ok(())
+    }
+
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let entries = &self.dir(self.find(path)?)?.visible;
+        let entry = |(name, inode): (&String, &u64)| match &self.nodes[inode] {
+            Node::File(file) => Entry { name: name.clone(), is_dir: false, size: file.visible.len() as u64 },
+            Node::Dir(_) => Entry { name: name.clone(), is_dir: true, size: 0 },
+        };
+        Ok(entries.iter().map(entry).collect())
+    }
+
+    pub(super) fn try_lock(&mut self, inode: u64, mode: LockMode) -> bool {
+        let held = self.locks.entry(inode).or_default();
+        let is_free =
+            held.is_empty() || (mode == LockMode::Shared && held.iter().all(|held| *held == LockMode::Shared));
+        if is_free {
+            held.push(mode);
+        }
+        is_free
+    }
+
+    pub(super) fn unlock(&mut self, inode: u64) {
+        if let Some(held) = self.locks.get_mut(&inode) {
+            held.pop();
+        }
+    }
+
+    /// Whether the files together may grow by `bytes`.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let Some(capacity) = self.capacity else { return true };
+        let used: usize = self.linked_files().iter().map(|(_, file)| file.visible.len()).sum();
+        (used + bytes) as u64 <= capacity
+    }
+
+    pub(super) fn unsynced(&self) -> usize {
+        let count = |node: &Node| match node {
+            Node::File(file) => file.unsynced(),
+            Node::Dir(dir) => dir.unsynced(),
+        };
+        self.nodes.values().map(count).sum()
+    }
+
+    pub(super) fn after_power_cut(&self, loss: &Loss) -> Self {
+        let mut dealer = Dealer::new(*loss);
+        let mut cut = |node: &Node| match node {
+            Node::File(file) => Node::File(file.after_power_cut(&mut dealer)),
+            Node::Dir(dir) => Node::Dir(dir.after_power_cut(&mut dealer)),
+        };
+        let nodes = self.nodes.iter().map(|(inode, node)| (*inode, cut(node))).collect();
+        let mut state = Self::of_nodes(nodes, self.next_inode);
+        state.drop_unlinked();
+        state
+    }
+
+    pub(super) fn after_kill(&self) -> Self {
+        let mut state = Self::of_nodes(self.nodes.clone(), self.next_inode);
+        state.capacity = self.capacity;
+        state
+    }
+
+    /// Forgets nodes that no directory names any more.
+    fn drop_unlinked(&mut self) {
+        let mut linked = BTreeMap::new();
+        let mut open = vec![ROOT];
+        while let Some(inode) = open.pop() {
+            if let Some(node) = self.nodes.remove(&inode) {
+                if let Node::Dir(dir) = &node {
+                    open.extend(dir.visible.values());
+                }
+                linked.insert(inode, node);
+            }
+        }
+        self.nodes = linked;
+    }
+
+    pub(super) fn settle(&mut self) {
+        for node in self.nodes.values_mut() {
+            match node {
+                Node::File(file) => file.settle(),
+                Node::Dir(dir) => dir.settle(),
+            }
+        }
+    }
+
+    pub(super) fn image(&self) -> BTreeMap<PathBuf, Arc<Vec<u8>>> {
+        self.linked_files().into_iter().map(|(path, file)| (path, Arc::clone(&file.visible))).collect()
+    }
+
+    fn linked_files(&self) -> Vec<(PathBuf, &FileNode)> {
+        let mut files = Vec::new();
+        let mut open = vec![(PathBuf::from("/"), ROOT)];
+        while let Some((path, inode)) = open.pop() {
+            match &self.nodes[&inode] {
+                Node::File(file) => files.push((path, file)),
+                Node::Dir(dir) => open.extend(dir.visible.iter().map(|(name, inode)| (path.join(name), *inode))),
+            }
+        }
+        files
+    }
+
+    pub(super) fn bytes(&self, path: &Path) -> Option<Arc<Vec<u8>>> {
+        let inode = self.find(path).ok()?;
+        self.file(inode).ok().map(|file| Arc::clone(&file.visible))
+    }
+
+    pub(super) fn set_bytes(&mut self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+        let file = FileNode::settled(bytes);
+        match self.find(path) {
+            Ok(inode) => *self.file_mut(inode)? = file,
+            Err(_) => {
+                self.add(path, Node::File(file))?;
+                let (parent, _) = self.place(path)?;
+                self.dir_mut(parent)?.settle();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flip(&mut self, path: &Path, bit: u64) -> bool {
+        let Some(bytes) = self.bytes(path) else { return false };
+        let mut bytes = bytes.as_ref().clone();
+        let Some(byte) = bytes.get_mut((bit / 8) as usize) else { return false };
+        *byte ^= 1 << (bit % 8);
+        self.set_bytes(path, bytes).is_ok()
+    }
+
+    pub(super) fn change_inode(&mut self, path: &Path) -> bool {
+        let (Ok(inode), Ok((parent, name))) = (self.find(path), self.place(path)) else { return false };
+        let node = self.nodes[&inode].clone();
+        let copy = self.next_inode;
+        self.next_inode += 1;
+        self.nodes.insert(copy, node);
+        let Ok(dir) = self.dir_mut(parent) else { return false };
+        dir.change(vec![Edit { name, node: Some(copy) }]);
+        dir.settle();
+        true
+    }
+}
+
+pub(super) fn error_of(fault: Fault) -> io::Error {
+    let (Fault::Errno(errno) | Fault::ShortWrite { errno, .. } | Fault::SyncMarkedClean { errno }) = fault;
+    io::Error::from_raw_os_error(errno)
+}
+
+pub(super) const NO_SPACE: i32 = 28;
+
+const ROOT: u64 = 1;

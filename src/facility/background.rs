@@ -1,0 +1,117 @@
+//! The two threads beside the writer: one fills the spare segment and syncs the watermark, one
+//! makes checkpoints when they are due.
+#![forbid(unsafe_code)]
+
+use super::checkpointer::Checkpointer;
+use super::engine::Engine;
+use super::error::OpenError;
+use crate::wal::SpareFiller;
+use crate::wal::WatermarkFile;
+use crate::wal::constants::SPARE_SLICE_SIZE;
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the spare is looked at.
+const SPARE_TICK: Duration = Duration::from_millis(50);
+/// How often the watermark is synced under load.
+const WATERMARK_TICKS: u32 = 20;
+/// How often it is asked whether a checkpoint is due, and how long after one that failed.
+const CHECKPOINT_TICK: Duration = Duration::from_millis(500);
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(30);
+
+/// Threads that run until they are stopped.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Waits; true if it is time to stop.
+    fn wait(&self, time: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, time);
+        }
+        *stopped
+    }
+}
+
+impl Upkeep {
+    /// Stops the threads and waits for what they are doing.
+    pub(crate) fn stop(self) {
+        *self.stop.stopped.lock() = true;
+        self.stop.changed.notify_all();
+        for thread in self.threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+/// Starts both threads.
+pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result<Upkeep, OpenError> {
+    let stop = Arc::new(Stop::default());
+    let mut upkeep = Upkeep { stop: Arc::clone(&stop), threads: Vec::new() };
+    let spare = engine.appender().spare();
+    let watermark = engine.appender().watermark();
+    let tend = {
+        let (stop, checkpointer) = (Arc::clone(&stop), Arc::clone(checkpointer));
+        move || tend_spare(&stop, &checkpointer, &spare, &watermark)
+    };
+    let check = {
+        let checkpointer = Arc::clone(checkpointer);
+        move || make_checkpoints(&stop, &checkpointer)
+    };
+    let works: [(&str, Box<dyn FnOnce() + Send>); 2] =
+        [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
+    for (name, work) in works {
+        match std::thread::Builder::new().name(name.into()).spawn(work) {
+            Ok(thread) => upkeep.threads.push(thread),
+            Err(source) => {
+                upkeep.stop();
+                return Err(OpenError::NoThread { source });
+            }
+        }
+    }
+    Ok(upkeep)
+}
+
+/// Fills the spare ahead of need, at twice the pace of the log and at least a slice a tick: filling it
+/// at once makes commits wait at the disk.
+fn tend_spare(stop: &Stop, checkpointer: &Checkpointer, spare: &SpareFiller, watermark: &WatermarkFile) {
+    let mut ticks = 0;
+    let mut logged = checkpointer.logged();
+    while !stop.wait(SPARE_TICK) {
+        ticks += 1;
+        let slices = 1 + 2 * (checkpointer.logged() - logged) / SPARE_SLICE_SIZE as u64;
+        logged = checkpointer.logged();
+        for _ in 0..slices {
+            // A failure is not the service's: rotation tries again itself, and then it counts.
+            if spare.is_ready() || spare.step().is_err() {
+                break;
+            }
+        }
+        if ticks % WATERMARK_TICKS == 0 && watermark.sync().is_err() {
+            return;
+        }
+    }
+}
+
+fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {
+    let mut pause = CHECKPOINT_TICK;
+    while !stop.wait(pause) {
+        let failed = checkpointer.is_due() && checkpointer.run().is_err();
+        pause = if failed { CHECKPOINT_RETRY } else { CHECKPOINT_TICK };
+    }
+}

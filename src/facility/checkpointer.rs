@@ -1,0 +1,226 @@
+//! Makes checkpoints from the log, beside the writer and never from its memory.
+//!
+//! A checkpoint is the generation before it plus the durable log since: what the writer has in
+//! memory is not looked at, so a bug there cannot get into a checkpoint unseen, and no caller ever
+//! waits for one. Everything up to the durable lsn may be read while the writer appends: no durable
+//! byte is ever written again.
+#![forbid(unsafe_code)]
+
+use super::error::OpenError;
+use super::local::Machine;
+use super::options::Options;
+use super::recovery;
+use super::recovery::Base;
+use crate::checkpoint;
+use crate::checkpoint::CheckpointError;
+use crate::ident::BootMs;
+use crate::ident::Lsn;
+use crate::record::HistoryRow;
+use crate::structure::Event;
+use crate::structure::Structure;
+use crate::wal;
+use crate::wal::Appender;
+use crate::wal::Manifest;
+use crate::wal::ManifestKeeper;
+use crate::wal::SegmentEntry;
+use crate::wal::StoreError;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Segments may not pile up, however short each life was: a crash loop must not make recovery slow.
+const SEGMENTS_MAX: usize = 64;
+
+/// Why no checkpoint was made. The service goes on; the log still has everything.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The log or the checkpoint before could not be read.
+    #[error("cannot read what the checkpoint is made of: {0}")]
+    Read(#[from] OpenError),
+    /// It could not be written or did not prove whole.
+    #[error("the checkpoint could not be made: {0}")]
+    Write(#[from] CheckpointError),
+    /// MANIFEST could not be changed.
+    #[error("the checkpoint could not be noted: {0}")]
+    Note(#[from] StoreError),
+}
+
+/// What makes checkpoints.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    machine: Machine,
+    dir: PathBuf,
+    keeper: Arc<ManifestKeeper>,
+    options: Options,
+    /// One at a time; also held while log and checkpoints are read, so that nothing is retired then.
+    work: Mutex<()>,
+    /// Everything up to here may be read.
+    durable: AtomicU64,
+    /// Bytes of log above the newest checkpoint when this life began.
+    unchecked: u64,
+    /// `unchecked` and what this life wrote.
+    logged: AtomicU64,
+    /// `logged` and the boot clock when the last checkpoint was made.
+    last: Mutex<Last>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    lsn: Lsn,
+    logged: u64,
+    at: BootMs,
+}
+
+impl Checkpointer {
+    /// `unchecked` = bytes of log above the newest checkpoint, from lives before this one.
+    pub(crate) fn new(machine: &Machine, dir: PathBuf, options: &Options, appender: &Appender, unchecked: u64) -> Self {
+        let keeper = appender.keeper();
+        let newest = keeper.manifest().checkpoints.last().map(|entry| (entry.lsn, entry.wall));
+        let (now, wall) = (machine.clock.boot_ms(), machine.clock.wall_ms());
+        let age = newest.map_or(0, |(_, made)| wall.0.saturating_sub(made.0));
+        let last =
+            Last { lsn: newest.map_or(Lsn::ZERO, |(lsn, _)| lsn), logged: 0, at: BootMs(now.0.saturating_sub(age)) };
+        Self {
+            machine: machine.clone(),
+            dir,
+            keeper,
+            options: options.clone(),
+            work: Mutex::new(()),
+            durable: AtomicU64::new(appender.durable().0),
+            unchecked,
+            logged: AtomicU64::new(unchecked),
+            last: Mutex::new(last),
+        }
+    }
+
+    /// Notes how far the log is durable. Called by the writer after every turn.
+    pub(crate) fn note(&self, appender: &Appender) {
+        self.durable.store(appender.durable().0, Ordering::Release);
+        self.logged.store(self.unchecked + appender.appended_bytes(), Ordering::Relaxed);
+    }
+
+    /// Bytes of log above the newest checkpoint of this open's start, written since included.
+    pub(crate) fn logged(&self) -> u64 {
+        self.logged.load(Ordering::Relaxed)
+    }
+
+    /// Whether one is due.
+    pub(crate) fn is_due(&self) -> bool {
+        let last = *self.last.lock();
+        if self.durable() <= last.lsn {
+            return false;
+        }
+        let log_bytes = self.logged().saturating_sub(last.logged);
+        let age_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
+        log_bytes >= self.options.checkpoint_log_bytes
+            || u128::from(age_ms) >= self.options.checkpoint_interval.as_millis()
+            || segments_above(&self.keeper.manifest(), last.lsn) > SEGMENTS_MAX
+    }
+
+    /// Makes a checkpoint of everything durable, and retires what no longer needs to be kept.
+    pub(crate) fn run(&self) -> Result<Lsn, Error> {
+        let _working = self.work.lock();
+        let logged = self.logged();
+        let up_to = self.durable();
+        let manifest = self.keeper.manifest();
+        if let Some(newest) = manifest.checkpoints.last()
+            && newest.lsn >= up_to
+        {
+            return Ok(newest.lsn);
+        }
+        let (structure, base) = self.read(&manifest, up_to)?;
+        let lsn = structure.lsn();
+        let generation = manifest.checkpoints.last().map_or(1, |entry| entry.generation + 1);
+        let histories = histories_of(&base, &manifest);
+        let disk = &*self.machine.disk;
+        let ckpt_dir = self.dir.join(wal::constants::CHECKPOINT_DIR);
+        let mut items = structure.items();
+        let store = &*self.machine.checkpoints;
+        let proof = checkpoint::write(disk, store, &ckpt_dir, generation, &mut items, &histories, lsn)?;
+        drop(items);
+        drop(structure);
+        let wall = self.machine.clock.wall_ms();
+        self.keeper.change(|manifest| {
+            // Only what this one was built from stays beside it: that one was read back whole.
+            manifest.checkpoints.retain(|entry| Some(entry.generation) == base.generation);
+            manifest.checkpoints.push(recovery::entry(&proof, wall));
+        })?;
+        *self.last.lock() = Last { lsn, logged, at: self.machine.clock.boot_ms() };
+        let listed: Vec<u64> = self.keeper.manifest().checkpoints.iter().map(|entry| entry.generation).collect();
+        checkpoint::sweep(disk, &ckpt_dir, &listed)?;
+        self.retire()?;
+        Ok(lsn)
+    }
+
+    /// The last one, at close: only if something changed. A failure costs replay time, never a
+    /// grant, so it is not the close's.
+    pub(crate) fn run_at_close(&self) -> Option<Lsn> {
+        if !self.options.checkpoint_at_close || self.durable() <= self.last.lock().lsn {
+            return None;
+        }
+        self.run().ok()
+    }
+
+    /// The structure as of the durable lsn.
+    pub(crate) fn rebuild(&self) -> Result<Structure, OpenError> {
+        let _working = self.work.lock();
+        self.read(&self.keeper.manifest(), self.durable()).map(|(structure, _)| structure)
+    }
+
+    /// Every durable event after an lsn, from the log.
+    pub(crate) fn events_after(&self, after: Lsn) -> Result<VecDeque<(Lsn, Event)>, OpenError> {
+        let _working = self.work.lock();
+        let mut events = VecDeque::new();
+        let manifest = self.keeper.manifest();
+        wal::read_durable(&*self.machine.disk, &self.dir, &manifest, after, self.durable(), &mut |frame, payload| {
+            recovery::each_event(frame, payload, &mut |lsn, event| {
+                if lsn > after {
+                    events.push_back((lsn, event));
+                }
+                Ok(())
+            })
+        })?;
+        Ok(events)
+    }
+
+    fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    fn read(&self, manifest: &Manifest, up_to: Lsn) -> Result<(Structure, Base), OpenError> {
+        let (mut structure, base) = recovery::load_base(&self.machine, &self.dir, manifest)?;
+        let (disk, from) = (&*self.machine.disk, structure.lsn());
+        wal::read_durable(disk, &self.dir, manifest, from, up_to, &mut |frame, payload| {
+            recovery::replay_frame(&mut structure, frame, payload)
+        })?;
+        Ok((structure, base))
+    }
+
+    fn retire(&self) -> Result<(), StoreError> {
+        let limits = wal::Retention {
+            age_max_ms: u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX),
+            size_max: self.options.history_bytes,
+        };
+        wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &limits, self.machine.clock.wall_ms()).map(drop)
+    }
+}
+
+fn segments_above(manifest: &Manifest, lsn: Lsn) -> usize {
+    let is_above = |segment: &&SegmentEntry| segment.sealed.is_none_or(|seal| seal.end.lsn > lsn);
+    manifest.segments.iter().filter(is_above).count()
+}
+
+/// The histories that a checkpoint remembers: those of the one before it, and every one that
+/// MANIFEST may forget once this one is listed.
+fn histories_of(base: &Base, manifest: &Manifest) -> Vec<HistoryRow> {
+    let mut rows = base.histories.clone();
+    for history in &manifest.histories {
+        if rows.last().is_none_or(|row| row.first < history.first) {
+            rows.push(recovery::history_row(history));
+        }
+    }
+    rows
+}

@@ -1,0 +1,143 @@
+//! The embedded facility without its threads: each step is the caller's, so that a run on the
+//! simulated disk and a set clock repeats exactly. For tests and fuzzing (feature `sim`).
+#![forbid(unsafe_code)]
+
+use super::CallError;
+use super::Reply;
+use super::Ticket;
+use super::checkpointer::Checkpointer;
+use super::checkpointer::Error as CheckpointError;
+use super::clock::Clock;
+use super::engine::Command;
+use super::engine::Engine;
+use super::error::OpenError;
+use super::local::Machine;
+use super::options::Options;
+use super::recovery;
+use super::watch::Ring;
+use crate::ident::BootId;
+use crate::ident::BootMs;
+use crate::ident::Lsn;
+use crate::ident::WallMs;
+use crate::structure::Request;
+use crate::structure::Structure;
+use crate::wal::StoreError;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A facility that moves only when it is told to.
+pub struct Stepper {
+    engine: Engine,
+    checkpointer: Checkpointer,
+}
+
+impl Stepper {
+    /// Opens a store for writing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the directory is then as it was, LOCK apart.
+    pub fn open(machine: &Machine, dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let opened = recovery::open(machine, dir, options, Arc::new(Ring::default()))?;
+        Ok(Self { engine: opened.engine, checkpointer: opened.checkpointer })
+    }
+
+    /// Hands in requests as one batch, and gives their answers in order.
+    ///
+    /// # Errors
+    /// The write or sync that failed; every answer is then unknown.
+    pub fn turn(&mut self, requests: Vec<Request>) -> Result<Vec<Result<Reply, CallError>>, StoreError> {
+        let mut tickets = Vec::with_capacity(requests.len());
+        let mut batch = requests
+            .into_iter()
+            .map(|request| {
+                let (ticket, completer) = Ticket::pair();
+                tickets.push(ticket);
+                Command::Request(request, completer)
+            })
+            .collect();
+        let done = self.engine.turn(&mut batch);
+        self.checkpointer.note(self.engine.appender());
+        done?;
+        Ok(tickets.into_iter().map(Ticket::wait).collect())
+    }
+
+    /// The state; never to be looked at after a failed turn.
+    #[must_use]
+    pub fn structure(&self) -> &Structure {
+        self.engine.structure()
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Makes a checkpoint of everything durable.
+    ///
+    /// # Errors
+    /// As [`super::LocalFacility::checkpoint_now`].
+    pub fn checkpoint(&self) -> Result<Lsn, CheckpointError> {
+        self.checkpointer.run()
+    }
+
+    /// Fills the next slice of the spare segment; whether there is more to do.
+    ///
+    /// # Errors
+    /// I/O; the log is not touched.
+    pub fn fill_spare(&self) -> Result<bool, StoreError> {
+        self.engine.appender().spare().step()
+    }
+
+    /// Makes the watermark durable.
+    ///
+    /// # Errors
+    /// I/O; final.
+    pub fn sync_watermark(&self) -> Result<(), StoreError> {
+        self.engine.appender().watermark().sync()
+    }
+
+    /// Checkpoints what changed and leaves the clean mark.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.checkpointer.run_at_close();
+        self.engine.close()
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct SetClock {
+    boot: BootId,
+    ms: AtomicU64,
+}
+
+impl SetClock {
+    /// A clock of one kernel boot, at `ms` after it.
+    #[must_use]
+    pub fn new(boot: BootId, ms: u64) -> Self {
+        Self { boot, ms: AtomicU64::new(ms) }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, ms: u64) {
+        self.ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn boot_ms(&self) -> BootMs {
+        BootMs(self.ms.load(Ordering::Relaxed))
+    }
+
+    fn wall_ms(&self) -> WallMs {
+        WallMs(1_700_000_000_000 + self.ms.load(Ordering::Relaxed))
+    }
+
+    fn boot_id(&self) -> BootId {
+        self.boot
+    }
+}

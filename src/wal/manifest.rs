@@ -1,0 +1,479 @@
+//! MANIFEST as a value and as bytes: what a store consists of.
+//!
+//! It is the root of trust, so it ends with a BLAKE3 digest of everything before. How the two
+//! copies are chosen between is in `survey`, how they are replaced in `keeper`.
+#![forbid(unsafe_code)]
+
+use super::bytes::Reader;
+use super::bytes::Writer;
+use super::constants::BLOCK_SIZE;
+use super::constants::CHECKPOINT_COUNT_MAX;
+use super::constants::FILE_PATH_LENGTH_MAX;
+use super::constants::FORMAT;
+use super::constants::MANIFEST_MAGIC;
+use super::constants::segment_size_is_valid;
+use super::error::ManifestFault;
+use crate::ident::BootId;
+use crate::ident::BootMs;
+use crate::ident::HistoryId;
+use crate::ident::Lsn;
+use crate::ident::StoreUuid;
+use crate::ident::StructureName;
+use crate::ident::WallMs;
+
+/// What a store consists of.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Grows with every change.
+    pub sequence: u64,
+    /// The store's identity.
+    pub uuid: StoreUuid,
+    /// How many times the store was opened for writing.
+    pub epoch: u64,
+    /// The structure it holds.
+    pub structure: StructureName,
+    /// The key of receipts; secret.
+    pub receipt_key: [u8; 32],
+    /// The store was restored, or lost data: it grants nothing until an operator decides.
+    pub suspect: bool,
+    /// The size of new segments in bytes, chosen at `init`.
+    pub segment_size: u64,
+    /// The inode of LOCK.
+    pub lock_inode: u64,
+    /// An lsn proven durable; others may be higher.
+    pub proven: Lsn,
+    /// The lowest number that a new segment may have.
+    pub next_segment: u64,
+    /// Where the log went on when the oldest listed segment began: the end of the segment before.
+    pub retired: ChainEnd,
+    /// The histories that listed segments belong to, the oldest first.
+    pub histories: Vec<HistoryEntry>,
+    /// The segments, the oldest first; the last one is the tail, all others are sealed.
+    pub segments: Vec<SegmentEntry>,
+    /// At most two checkpoints, the older first.
+    pub checkpoints: Vec<CheckpointEntry>,
+}
+
+/// The end of a piece of log: what the next frame continues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChainEnd {
+    /// The last lsn; 0 = none yet.
+    pub lsn: Lsn,
+    /// The last frame's crc; 0 = none yet.
+    pub crc: u32,
+}
+
+/// One open of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// Drawn at that open.
+    pub id: HistoryId,
+    /// The first lsn it may use.
+    pub first: Lsn,
+    /// The epoch of that open.
+    pub epoch: u64,
+    /// The kernel boot.
+    pub boot: BootId,
+    /// The boot clock at that open, in ms.
+    pub boot_ms: BootMs,
+    /// The wall time at that open, in ms.
+    pub wall: WallMs,
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Its number.
+    pub number: u64,
+    /// Its size when it was made, in bytes; a sealed one may be cut to its end.
+    pub size: u64,
+    /// The lowest lsn it may hold.
+    pub first: Lsn,
+    /// Where it ends, once it is sealed.
+    pub sealed: Option<Seal>,
+}
+
+/// Where a sealed segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Its last lsn and crc; those of the segment before if it has no frame.
+    pub end: ChainEnd,
+    /// The offset behind its last frame, in bytes.
+    pub offset: u64,
+    /// The wall time of its last frame in ms; of the segment before if it has none.
+    pub wall: WallMs,
+}
+
+/// One checkpoint that was proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointEntry {
+    /// Its generation: the name of its directory.
+    pub generation: u64,
+    /// The structure as of this lsn.
+    pub lsn: Lsn,
+    /// How many items it has.
+    pub count: u64,
+    /// The digest of its content.
+    pub digest: [u8; 32],
+    /// When it was made: wall time in ms.
+    pub wall: WallMs,
+    /// Its files.
+    pub files: Vec<FileEntry>,
+}
+
+/// One file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its path below the checkpoint's directory.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its BLAKE3.
+    pub digest: [u8; 32],
+}
+
+impl Manifest {
+    /// The history that an lsn belongs to: the youngest one that starts at or below it.
+    #[must_use]
+    pub fn history_of(&self, lsn: Lsn) -> Option<&HistoryEntry> {
+        let above = self.histories.partition_point(|history| history.first <= lsn);
+        self.histories[..above].last()
+    }
+
+    /// The first lsn that the history after the one of `lsn` may use, if there is one.
+    #[must_use]
+    pub fn history_end(&self, lsn: Lsn) -> Option<Lsn> {
+        let above = self.histories.partition_point(|history| history.first <= lsn);
+        self.histories.get(above).map(|history| history.first)
+    }
+
+    /// The highest lsn that this MANIFEST proves durable.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        let seals = self.segments.iter().filter_map(|segment| segment.sealed).map(|seal| seal.end.lsn);
+        let checkpoints = self.checkpoints.iter().map(|checkpoint| checkpoint.lsn);
+        seals.chain(checkpoints).fold(self.proven.max(self.retired.lsn), Lsn::max)
+    }
+
+    /// The segment being written: the last one listed.
+    #[must_use]
+    pub fn tail(&self) -> &SegmentEntry {
+        self.segments.last().expect("a manifest lists a tail")
+    }
+
+    /// What the first frame of the segment at `index` continues.
+    #[must_use]
+    pub fn chain_before(&self, index: usize) -> ChainEnd {
+        let before = index.checked_sub(1).and_then(|before| self.segments[before].sealed);
+        before.map_or(self.retired, |seal| seal.end)
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.bytes(&MANIFEST_MAGIC);
+        writer.u32(FORMAT);
+        writer.u32(u32::from(self.suspect));
+        writer.u64(0);
+        writer.u64(self.sequence);
+        writer.u128(self.uuid.0);
+        writer.u64(self.epoch);
+        writer.u64(self.lock_inode);
+        writer.u64(self.proven.0);
+        writer.u64(self.next_segment);
+        writer.u64(self.segment_size);
+        writer.u64(self.retired.lsn.0);
+        writer.u32(self.retired.crc);
+        writer.u32(0);
+        writer.bytes(&self.receipt_key);
+        let mut name = [0; NAME_SIZE];
+        let text = self.structure.to_string();
+        name[..text.len()].copy_from_slice(text.as_bytes());
+        writer.bytes(&name);
+        for count in [self.histories.len(), self.segments.len(), self.checkpoints.len(), 0] {
+            writer.u32(u32::try_from(count).expect("a manifest is bounded"));
+        }
+        self.histories.iter().for_each(|history| history.encode(&mut writer));
+        self.segments.iter().for_each(|segment| segment.encode(&mut writer));
+        self.checkpoints.iter().for_each(|checkpoint| checkpoint.encode(&mut writer));
+        let mut bytes = writer.0;
+        let size = (bytes.len() + DIGEST_SIZE) as u64;
+        bytes[16..24].copy_from_slice(&size.to_le_bytes());
+        let digest = blake3::hash(&bytes);
+        bytes.extend_from_slice(digest.as_bytes());
+        bytes
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Undecodable`]: it is not whole, or of a newer format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+        let mut reader = Reader::new(bytes);
+        if reader.array() != Some(MANIFEST_MAGIC) {
+            return Err(ManifestFault::Magic.into());
+        }
+        let format = reader.u32().ok_or(ManifestFault::Magic)?;
+        let flags = reader.u32().ok_or(ManifestFault::Magic)?;
+        let expected = reader.u64().ok_or(ManifestFault::Magic)?;
+        let found = bytes.len() as u64;
+        if expected != found || bytes.len() < FIXED_SIZE + DIGEST_SIZE {
+            return Err(ManifestFault::Size { expected, found }.into());
+        }
+        let (content, digest) = bytes.split_at(bytes.len() - DIGEST_SIZE);
+        if blake3::hash(content).as_bytes() != digest {
+            return Err(ManifestFault::Digest.into());
+        }
+        if format > FORMAT {
+            return Err(Undecodable::TooNew { found: format });
+        }
+        let mut reader = Reader::new(content);
+        let _ = reader.bytes(24);
+        let mut field = "format";
+        let manifest = Self::decode_fields(&mut reader, flags, &mut field)
+            .filter(|_| format == FORMAT)
+            .ok_or(ManifestFault::Field { field, offset: reader.offset() })?;
+        match manifest.first_fault() {
+            None if reader.left() == 0 => Ok(manifest),
+            fault => {
+                let field = fault.unwrap_or("length");
+                Err(ManifestFault::Field { field, offset: reader.offset() }.into())
+            }
+        }
+    }
+
+    fn decode_fields(reader: &mut Reader<'_>, flags: u32, field: &mut &'static str) -> Option<Self> {
+        *field = "fixed part";
+        let suspect = (flags <= 1).then_some(flags == 1)?;
+        let sequence = reader.u64()?;
+        let uuid = StoreUuid(reader.u128()?);
+        let epoch = reader.u64()?;
+        let lock_inode = reader.u64()?;
+        let proven = Lsn(reader.u64()?);
+        let next_segment = reader.u64()?;
+        let segment_size = reader.u64()?;
+        let retired = ChainEnd { lsn: Lsn(reader.u64()?), crc: reader.u32()? };
+        let reserved = reader.u32()?;
+        let receipt_key = reader.array()?;
+        *field = "structure name";
+        let name: [u8; NAME_SIZE] = reader.array()?;
+        let structure = decode_name(&name)?;
+        *field = "counts";
+        let counts = [reader.u32()?, reader.u32()?, reader.u32()?];
+        if reserved != 0 || reader.u32()? != 0 {
+            return None;
+        }
+        let [history_count, segment_count, checkpoint_count] = counts.map(|count| count as usize);
+        if history_count.checked_mul(ENTRY_SIZE)?.checked_add(segment_count.checked_mul(ENTRY_SIZE)?)? > reader.left()
+            || checkpoint_count > CHECKPOINT_COUNT_MAX
+        {
+            return None;
+        }
+        *field = "histories";
+        let histories = (0..history_count).map(|_| HistoryEntry::decode(reader)).collect::<Option<_>>()?;
+        *field = "segments";
+        let segments = (0..segment_count).map(|_| SegmentEntry::decode(reader)).collect::<Option<_>>()?;
+        *field = "checkpoints";
+        let checkpoints = (0..checkpoint_count).map(|_| CheckpointEntry::decode(reader)).collect::<Option<_>>()?;
+        Some(Self {
+            sequence,
+            uuid,
+            epoch,
+            structure,
+            receipt_key,
+            suspect,
+            segment_size,
+            lock_inode,
+            proven,
+            next_segment,
+            retired,
+            histories,
+            segments,
+            checkpoints,
+        })
+    }
+
+    /// What cannot be, whatever wrote it.
+    fn first_fault(&self) -> Option<&'static str> {
+        if !segment_size_is_valid(self.segment_size) {
+            return Some("segment size");
+        }
+        let histories_grow =
+            self.histories.windows(2).all(|pair| pair[0].first <= pair[1].first && pair[0].epoch < pair[1].epoch);
+        let youngest = self.histories.last().map_or(0, |history| history.epoch);
+        if !histories_grow || youngest != self.epoch || self.histories.iter().any(|history| history.first == Lsn::ZERO)
+        {
+            return Some("histories");
+        }
+        let Some((tail, sealed)) = self.segments.split_last() else { return Some("segments") };
+        let numbers_grow = self.segments.windows(2).all(|pair| pair[0].number < pair[1].number);
+        let mut end = self.retired.lsn;
+        for segment in sealed {
+            let Some(seal) = segment.sealed else { return Some("segments") };
+            let inside =
+                seal.offset >= BLOCK_SIZE && seal.offset <= segment.size && seal.offset.is_multiple_of(BLOCK_SIZE);
+            if !inside || seal.end.lsn < end || !segment_size_is_valid(segment.size) || segment.first <= end {
+                return Some("segments");
+            }
+            end = seal.end.lsn;
+        }
+        let tail_is_possible = tail.sealed.is_none() && tail.first > end && segment_size_is_valid(tail.size);
+        if !numbers_grow || !tail_is_possible || tail.number >= self.next_segment {
+            return Some("segments");
+        }
+        let checkpoints_grow = self
+            .checkpoints
+            .windows(2)
+            .all(|pair| pair[0].generation < pair[1].generation && pair[0].lsn <= pair[1].lsn);
+        if checkpoints_grow { None } else { Some("checkpoints") }
+    }
+}
+
+/// Why bytes are no MANIFEST that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undecodable {
+    /// Of a newer format, and whole.
+    TooNew {
+        /// Its format.
+        found: u32,
+    },
+    /// Not whole, or impossible.
+    Bad(ManifestFault),
+}
+
+impl From<ManifestFault> for Undecodable {
+    fn from(fault: ManifestFault) -> Self {
+        Self::Bad(fault)
+    }
+}
+
+impl HistoryEntry {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.id.0);
+        writer.u64(self.first.0);
+        writer.u64(self.epoch);
+        writer.u128(self.boot.0);
+        writer.u64(self.boot_ms.0);
+        writer.u64(self.wall.0);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            id: HistoryId(reader.u64()?),
+            first: Lsn(reader.u64()?),
+            epoch: reader.u64()?,
+            boot: BootId(reader.u128()?),
+            boot_ms: BootMs(reader.u64()?),
+            wall: WallMs(reader.u64()?),
+        })
+    }
+}
+
+impl SegmentEntry {
+    fn encode(&self, writer: &mut Writer) {
+        let unsealed = Seal { end: ChainEnd::default(), offset: 0, wall: WallMs(0) };
+        let seal = self.sealed.unwrap_or(unsealed);
+        writer.u64(self.number);
+        writer.u64(self.size);
+        writer.u64(self.first.0);
+        writer.u32(u32::from(self.sealed.is_some()));
+        writer.u32(seal.end.crc);
+        writer.u64(seal.end.lsn.0);
+        writer.u64(seal.offset);
+        writer.u64(seal.wall.0);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let number = reader.u64()?;
+        let size = reader.u64()?;
+        let first = Lsn(reader.u64()?);
+        let is_sealed = reader.u32()?;
+        let crc = reader.u32()?;
+        let lsn = Lsn(reader.u64()?);
+        let offset = reader.u64()?;
+        let wall = WallMs(reader.u64()?);
+        let sealed = match is_sealed {
+            0 if (crc, lsn, offset, wall) == (0, Lsn::ZERO, 0, WallMs(0)) => None,
+            1 => Some(Seal { end: ChainEnd { lsn, crc }, offset, wall }),
+            _ => return None,
+        };
+        Some(Self { number, size, first, sealed })
+    }
+}
+
+impl CheckpointEntry {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.generation);
+        writer.u64(self.lsn.0);
+        writer.u64(self.count);
+        writer.u64(self.wall.0);
+        writer.bytes(&self.digest);
+        writer.u32(u32::try_from(self.files.len()).expect("a checkpoint has few files"));
+        for file in &self.files {
+            writer.text(&file.path);
+            writer.u64(file.size);
+            writer.bytes(&file.digest);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let generation = reader.u64()?;
+        let lsn = Lsn(reader.u64()?);
+        let count = reader.u64()?;
+        let wall = WallMs(reader.u64()?);
+        let digest = reader.array()?;
+        let file_count = reader.u32()? as usize;
+        if file_count.checked_mul(FILE_SIZE_MIN)? > reader.left() {
+            return None;
+        }
+        let files = (0..file_count).map(|_| FileEntry::decode(reader)).collect::<Option<_>>()?;
+        Some(Self { generation, lsn, count, digest, wall, files })
+    }
+}
+
+impl FileEntry {
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let path = reader.text(FILE_PATH_LENGTH_MAX)?.to_owned();
+        Some(Self { path, size: reader.u64()?, digest: reader.array()? })
+    }
+}
+
+fn decode_name(name: &[u8; NAME_SIZE]) -> Option<StructureName> {
+    let length = name.iter().position(|byte| *byte == 0)?;
+    let (text, padding) = name.split_at(length);
+    if padding.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+impl std::fmt::Debug for Manifest {
+    /// Everything but the receipt key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manifest")
+            .field("sequence", &self.sequence)
+            .field("uuid", &self.uuid)
+            .field("epoch", &self.epoch)
+            .field("structure", &self.structure)
+            .field("suspect", &self.suspect)
+            .field("segment_size", &self.segment_size)
+            .field("lock_inode", &self.lock_inode)
+            .field("proven", &self.proven)
+            .field("next_segment", &self.next_segment)
+            .field("retired", &self.retired)
+            .field("histories", &self.histories)
+            .field("segments", &self.segments)
+            .field("checkpoints", &self.checkpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+const NAME_SIZE: usize = 16;
+const DIGEST_SIZE: usize = 32;
+/// Everything before the entries.
+const FIXED_SIZE: usize = 168;
+/// A history entry and a segment entry.
+const ENTRY_SIZE: usize = 56;
+/// A file entry with an empty path.
+const FILE_SIZE_MIN: usize = 2 + 8 + 32;
