@@ -63,10 +63,10 @@ pub(super) fn begin(
     let open = Opening { disk: &disk, latched: &latched, dir, manifest: &manifest, replayed: &replayed, stamp };
     let open_first = replayed.end.lsn.next_history_first();
     let is_clean_end = replayed.above.is_none() && replayed.torn_bytes == 0;
+    let number = open.next_number()?;
     let (tail, entry, number) = if is_clean_end {
-        (open.go_on()?, None, manifest.next_segment)
+        (open.go_on()?, None, number)
     } else {
-        let number = open.next_number()?;
         let (tail, entry) = open.new_tail(&spare, number, open_first)?;
         (tail, Some(entry), number + 1)
     };
@@ -79,14 +79,17 @@ pub(super) fn begin(
         manifest.next_segment = number;
         manifest.epoch = epoch;
         manifest.proven = manifest.proven.max(replayed.end.lsn);
-        manifest.histories.push(HistoryEntry {
-            id: stamp.history,
-            first: open_first,
-            epoch,
-            boot: stamp.boot,
-            boot_ms: stamp.boot_ms,
-            wall: stamp.wall,
-        });
+        // A history that kept no record proves nothing to anybody: the next one takes its place, so
+        // that a crash loop does not make MANIFEST grow. Under the same boot its clock stays: a
+        // quarantine counts from the first open under the boot, not from the latest.
+        let mut boot_ms = stamp.boot_ms;
+        if let Some(empty) = manifest.histories.pop_if(|last| last.first == open_first)
+            && empty.boot == stamp.boot
+        {
+            boot_ms = boot_ms.min(empty.boot_ms);
+        }
+        let (id, first, boot, wall) = (stamp.history, open_first, stamp.boot, stamp.wall);
+        manifest.histories.push(HistoryEntry { id, first, epoch, boot, boot_ms, wall });
     })?;
     let mark = Watermark {
         uuid: manifest.uuid,
@@ -110,7 +113,7 @@ pub(super) fn begin(
         open_first,
         tail,
         next: open_first,
-        wall: replayed.wall.max(stamp.wall),
+        wall: replayed.wall,
         frames: 0,
         appended_bytes: 0,
         is_poisoned: false,

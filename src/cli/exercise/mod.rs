@@ -18,8 +18,10 @@ mod universe;
 
 use super::exit::Exit;
 use super::exit::Failure;
+use super::log::Names;
 use super::output::Lines;
 use super::size;
+use super::source;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
@@ -89,19 +91,18 @@ pub(crate) fn run(args: &ExerciseArgs) -> Result<Exit, Failure> {
         seed: Some(args.seed),
         ..defaults
     };
+    // Before the open: quarantine that ended meanwhile may end with the first breath.
+    let names = Names::of_items(source::inspect(&args.dir, args.json)?.structure.items());
     let facility = LocalFacility::open(&args.dir, &options)?;
-    for warning in &facility.recovery().warnings {
-        super::output::tell_warning(warning, args.json);
-    }
     let lines = Lines::stdout();
-    let told = exercise(args, &facility, &lines)?;
+    let told = exercise(args, &facility, names, &lines)?;
     facility.close()?;
     lines.json(&told)?;
     Ok(Exit::Done)
 }
 
 /// Runs all callers to their end; the first failure is the verb's.
-fn exercise(args: &ExerciseArgs, facility: &LocalFacility, lines: &Lines) -> Result<Summary, Failure> {
+fn exercise(args: &ExerciseArgs, facility: &LocalFacility, names: Names, lines: &Lines) -> Result<Summary, Failure> {
     let universe = Universe::find(facility, args.callers)?;
     let shared = Shared {
         facility,
@@ -111,9 +112,9 @@ fn exercise(args: &ExerciseArgs, facility: &LocalFacility, lines: &Lines) -> Res
         progress: ready::Progress::default(),
         stop: std::sync::atomic::AtomicBool::new(false),
     };
-    let watch = facility.watch()?;
+    let watch = facility.watch_from(facility.recovery().last_lsn)?;
     let operations = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| ready::tell(watch, &shared));
+        let watcher = scope.spawn(|| ready::tell(watch, names, &shared));
         let callers: Vec<_> = (0..args.callers)
             .map(|number| {
                 let ops = args.ops / u64::from(args.callers)

@@ -4,6 +4,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::size::counted;
 use crate::cli::store::OfflineArgs;
 use serde_json::json;
 
@@ -33,11 +34,11 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         }))?;
     } else {
         output::print(&format!(
-            "{}: the log is whole up to lsn {end}: {} records in {} frames, {} segments",
+            "{}: the log is whole up to lsn {end}: {} in {}, {}",
             args.dir.display(),
-            log.records,
-            log.frames,
-            log.segments,
+            counted(log.records, "record"),
+            counted(log.frames, "frame"),
+            counted(log.segments, "segment"),
         ))?;
     }
     Ok(Exit::Done)
