@@ -5,6 +5,7 @@ use super::Random;
 use super::process::{Ended, PORTPLEX, Told, Victim};
 use crate::requirements::{Requirement, has, say, seed};
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::Command;
 
@@ -36,33 +37,49 @@ fn nothing_is_acknowledged_after_a_system_call_that_failed() {
         return;
     }
     let seed = seed("injected faults");
-    let mut random = Random::new(seed);
-    let (mut injected, mut final_ones, mut unknown) = (0, 0, 0);
-    for (calls, errno) in FAULTS {
-        let mut final_here = 0;
-        for attempt in 0..TRIES {
-            // A few early ones, then anywhere.
-            let which = if attempt < 2 { 1 + attempt * 5 } else { 1 + random.below(CALL_MAX) };
-            let scratch = tempfile::tempdir().expect("a directory");
-            let mut store = Told::new(scratch.path().join("store"));
-            store.init("16KiB");
-            let (ended, outcome) = exercise_with_fault(scratch.path(), &store, calls, errno, which, random.next());
-            let context = format!("PORTPLEX_SEED={seed} {calls} {errno} number {which}: {outcome:?}: {}", ended.err);
-            judge(&ended, &outcome).unwrap_or_else(|fault| panic!("{fault}: {context}"));
-            injected += u64::from(outcome.failed.is_some());
-            final_here += u64::from(ended.code() != Some(0));
-            store.check(&ended).and_then(|()| store.verify()).unwrap_or_else(|fault| panic!("{fault}: {context}"));
-            unknown += store.model.counts.unknown;
-            let again = ["store", "exercise", store.path(), "--seed", "3", "--ops", "60", "--quarantine", "5"];
-            let ended = Victim::start(scratch.path(), &again).end();
-            assert_eq!(ended.code(), Some(0), "the next run: {}: {context}", ended.err);
-            store.check(&ended).unwrap_or_else(|fault| panic!("after the next run: {fault}: {context}"));
-        }
-        assert!(final_here > 0, "no failed {calls} ended a run");
-        final_ones += final_here;
-    }
+    let counts: Vec<Counts> = std::thread::scope(|scope| {
+        let cases = FAULTS.iter().zip(seed..).map(|(fault, seed)| scope.spawn(move || inject(*fault, seed)));
+        let cases: Vec<_> = cases.collect();
+        cases.into_iter().map(|case| case.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let sum = |of: &dyn Fn(&Counts) -> u64| counts.iter().map(of).sum::<u64>();
+    let (injected, final_ones, unknown) =
+        (sum(&|counts| counts.injected), sum(&|counts| counts.final_ones), sum(&|counts| counts.unknown));
     say(&format!("injected faults: {injected} calls failed, {final_ones} ended the run, {unknown} outcomes unknown"));
     assert!(unknown > 0, "somebody waited when a call failed");
+}
+
+/// What came of the tries of one fault.
+#[derive(Debug, Default)]
+struct Counts {
+    injected: u64,
+    final_ones: u64,
+    unknown: u64,
+}
+
+fn inject((calls, errno): (&str, &str), seed: u64) -> Counts {
+    let mut random = Random::new(seed);
+    let mut counts = Counts::default();
+    for attempt in 0..TRIES {
+        // A few early ones, then anywhere.
+        let which = if attempt < 2 { 1 + attempt * 5 } else { 1 + random.below(CALL_MAX) };
+        let scratch = tempfile::tempdir().expect("a directory");
+        let mut store = Told::new(scratch.path().join("store"));
+        store.init("16KiB");
+        let (ended, outcome) = exercise_with_fault(scratch.path(), &store, calls, errno, which, random.next());
+        let context = format!("seed {seed} {calls} {errno} number {which}: {outcome:?}: {}", ended.err);
+        judge(&ended, &outcome).unwrap_or_else(|fault| panic!("{fault}: {context}"));
+        counts.injected += u64::from(outcome.failed.is_some());
+        counts.final_ones += u64::from(ended.code() != Some(0));
+        store.check(&ended).and_then(|()| store.verify()).unwrap_or_else(|fault| panic!("{fault}: {context}"));
+        let again = ["store", "exercise", store.path(), "--seed", "3", "--ops", "60", "--quarantine", "5"];
+        let ended = Victim::start(scratch.path(), &again).end();
+        assert_eq!(ended.code(), Some(0), "the next run: {}: {context}", ended.err);
+        store.check(&ended).unwrap_or_else(|fault| panic!("after the next run: {fault}: {context}"));
+        counts.unknown += store.model.counts.unknown;
+    }
+    assert!(counts.final_ones > 0, "no failed {calls} ended a run");
+    counts
 }
 
 /// One caller: what it tells after a failed call is about that call.

@@ -15,6 +15,7 @@ pub(crate) use process::run_well;
 
 use crate::requirements::{say, seed};
 use place::Place;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,7 +24,11 @@ const KILLS_DEFAULT: u64 = 100;
 /// segment there ever was, so a store of 16 KiB segments grows slow.
 const KILLS_PER_STORE: u64 = 20;
 /// Of them in `store init`.
-const KILLS_IN_INIT: u64 = 3;
+const KILLS_IN_INIT: u64 = 4;
+/// What `init` makes, in its order: a kill is aimed at the moment when one of them appears.
+const INIT_STEPS: &[&str] = &["LOCK", "wal", "ckpt", "wal/000000000001.seg", "MANIFEST.tmp", "MANIFEST"];
+/// How many stores are hunted at the same time: most of the time goes into waiting for syncs.
+const HUNTERS: u64 = 3;
 /// How far a run gets at most before it is killed, in bytes of what it tells: some 100 bytes a line.
 const TOLD_BYTES_MAX: u64 = 50_000;
 /// How often a whole `store verify` is made beside the `store dump` after every kill.
@@ -110,11 +115,32 @@ fn what_was_acknowledged_survives_kills_at_random_moments_on_one_store() {
 #[test]
 fn a_kill_never_leads_to_a_refused_open() {
     let (kills, seed) = (kills(), seed("kills everywhere"));
+    let hunts: Vec<Hunt> = std::thread::scope(|scope| {
+        let hunters: Vec<_> = (0..HUNTERS)
+            .map(|hunter| scope.spawn(move || hunt(seed.wrapping_add(hunter), kills.div_ceil(HUNTERS))))
+            .collect();
+        hunters.into_iter().map(|hunter| hunter.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let sum = |of: &dyn Fn(&Hunt) -> u64| hunts.iter().map(of).sum::<u64>();
+    let (killed, stores) = (sum(&|hunt| hunt.killed), sum(&|hunt| hunt.stores));
+    let (init, recovery) = (sum(&|hunt| hunt.init), sum(&|hunt| hunt.recovery));
+    let (rotation, checkpoint) = (sum(&|hunt| hunt.rotation), sum(&|hunt| hunt.checkpoint));
+    say(&format!(
+        "kills everywhere: {killed} on {stores} stores; inside init {init}, recovery {recovery}, \
+         rotation {rotation}, checkpoint {checkpoint}"
+    ));
+    let least = if kills >= 1_000 { 50 } else { (kills / 30).max(1) };
+    for (name, count) in [("init", init), ("recovery", recovery), ("rotation", rotation), ("checkpoint", checkpoint)] {
+        assert!(count >= least, "only {count} kills fell inside {name}, {least} are needed");
+    }
+}
+
+/// Kills on one store after the other.
+fn hunt(seed: u64, kills: u64) -> Hunt {
     let mut hunt = Hunt::new(seed);
-    let mut stores = 0;
     while hunt.killed < kills {
         let scratch = tempfile::tempdir().expect("a directory");
-        stores += 1;
+        hunt.stores += 1;
         let mut store = Told::new(scratch.path().join("store"));
         for _ in 0..KILLS_IN_INIT {
             hunt.kill_init(&store, scratch.path());
@@ -126,22 +152,14 @@ fn a_kill_never_leads_to_a_refused_open() {
                 store.verify().unwrap_or_else(|fault| panic!("{}: {fault}", hunt.context()));
             }
         }
-        // A clean run from there to its end, close included.
-        let ended =
-            Victim::start(scratch.path(), &["store", "exercise", store.path(), "--seed", "1", "--ops", "50"]).end();
+        // Once more, to its end, close included.
+        let words = ["store", "exercise", store.path(), "--seed", "1", "--ops", "50", "--quarantine", "20"];
+        let ended = Victim::start(scratch.path(), &words).end();
         assert_eq!(ended.code(), Some(0), "{}: {}", hunt.context(), ended.err);
         let checked = store.check(&ended).and_then(|()| store.verify());
         checked.unwrap_or_else(|fault| panic!("{}: {fault}", hunt.context()));
     }
-    let Hunt { killed, init, recovery, rotation, checkpoint, .. } = hunt;
-    say(&format!(
-        "kills everywhere: {killed} on {stores} stores; inside init {init}, recovery {recovery}, \
-         rotation {rotation}, checkpoint {checkpoint}"
-    ));
-    let least = if kills >= 1_000 { 50 } else { (kills / 30).max(1) };
-    for (name, count) in [("init", init), ("recovery", recovery), ("rotation", rotation), ("checkpoint", checkpoint)] {
-        assert!(count >= least, "only {count} kills fell inside {name}, {least} are needed");
-    }
+    hunt
 }
 
 /// The arguments of an exercise that lasts until it is killed.
@@ -171,6 +189,7 @@ fn exercise(dir: &str, random: &mut Random, callers: u32, checkpoint: &str) -> V
 struct Hunt {
     seed: u64,
     random: Random,
+    stores: u64,
     killed: u64,
     init: u64,
     recovery: u64,
@@ -186,6 +205,7 @@ impl Hunt {
         Self {
             seed,
             random: Random::new(seed),
+            stores: 0,
             killed: 0,
             init: 0,
             recovery: 0,
@@ -212,12 +232,15 @@ impl Hunt {
     /// Kills `store init`, once in this directory or after others: what is left is no store, or a
     /// whole one.
     fn kill_init(&mut self, store: &Told, scratch: &Path) {
+        let place = usize::try_from(self.random.below(INIT_STEPS.len() as u64)).expect("an index");
+        let step = store.dir.join(INIT_STEPS[place]);
         let mut victim = Victim::start(scratch, &["store", "init", store.path(), "--segment-size", "16KiB"]);
-        let lock = store.dir.join("LOCK");
-        victim.wait_until(|victim| lock.exists() && victim.has_locked());
-        self.random.pause(self.aim_init.0);
+        let locked = victim.wait_until(|victim| victim.has_locked() && step.exists());
+        if self.random.below(2) == 0 {
+            self.random.pause(self.aim_init.0);
+        }
         let ended = victim.kill();
-        let place = place::of_init(&store.dir);
+        let place = place::of_init(&store.dir, locked);
         self.aim_init.learn(place.init);
         if ended.was_killed() {
             self.count(place);
@@ -226,6 +249,10 @@ impl Hunt {
         }
         let code = run(&["store", "verify", store.path()]).code();
         assert!(matches!(code, Some(0 | 66)), "{}: after a killed init verify ends with {code:?}", self.context());
+        // The next one begins again what this one left, or meets every step anew.
+        if code == Some(0) || self.random.below(2) == 0 {
+            std::fs::remove_dir_all(&store.dir).expect("what init left");
+        }
     }
 
     fn finish_init(&self, store: &Told) {

@@ -9,7 +9,7 @@ use std::path::Path;
 /// What a child was doing when it was killed. One kill may be inside rotation and checkpoint both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Making the store: something was there, but not both copies of MANIFEST.
+    /// Making the store: the lock was taken, and not both copies of MANIFEST are there.
     pub(crate) init: bool,
     /// Opening it: the lock was taken and nothing was printed.
     pub(crate) recovery: bool,
@@ -19,11 +19,10 @@ pub(crate) struct Place {
     pub(crate) checkpoint: bool,
 }
 
-/// Judges a kill of `store init`.
-pub(crate) fn of_init(dir: &Path) -> Place {
-    let begun = dir.join("LOCK").exists();
+/// Judges a kill of `store init`; `locked` = it was seen to hold the lock before.
+pub(crate) fn of_init(dir: &Path, locked: bool) -> Place {
     let complete = dir.join("MANIFEST").exists() && dir.join("MANIFEST.bak").exists();
-    Place { init: begun && !complete, ..Place::default() }
+    Place { init: locked && !complete, ..Place::default() }
 }
 
 /// Judges a kill of `store exercise`; `locked` = it was seen to hold the lock before.
