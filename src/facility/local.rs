@@ -74,7 +74,11 @@ impl Machine {
     /// This machine.
     #[must_use]
     pub fn real() -> Self {
-        Self { disk: Arc::new(RealDisk), checkpoints: Arc::new(SledStore::default()), clock: Arc::new(SystemClock::new()) }
+        Self {
+            disk: Arc::new(RealDisk),
+            checkpoints: Arc::new(SledStore::default()),
+            clock: Arc::new(SystemClock::new()),
+        }
     }
 }
 

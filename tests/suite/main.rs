@@ -1,5 +1,6 @@
 //! The one integration binary: one module for each promise.
 
+mod crash;
 mod hex;
 mod old_files;
 mod records;

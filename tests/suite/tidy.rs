@@ -20,8 +20,17 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure layers may never name: I/O, clocks, threads, randomness, hash-map order.
-const IMPURE: &[&str] =
-    &["std::fs", "std::time", "std::thread", "std::process", "HashMap", "HashSet", "getrandom", "rustix", "parking_lot"];
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::time",
+    "std::thread",
+    "std::process",
+    "HashMap",
+    "HashSet",
+    "getrandom",
+    "rustix",
+    "parking_lot",
+];
 const PURE_LAYERS: &[&str] = &["ident", "structure", "record", "profile"];
 
 /// Files that may contain unsafe code, with a reason in each.
@@ -67,7 +76,8 @@ fn source_is_tidy() {
 #[test]
 fn nothing_is_left_to_do() {
     // Spelled apart, so that this file does not find itself.
-    let banned = [["to", "do!("].concat(), ["unimpl", "emented!("].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat()];
+    let banned =
+        [["to", "do!("].concat(), ["unimpl", "emented!("].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat()];
     let mut faults = Vec::new();
     for path in rust_files(&[Path::new("src"), Path::new("tests"), Path::new("benches"), Path::new("examples")]) {
         let text = fs::read_to_string(&path).expect("a source file is readable");
