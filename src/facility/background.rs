@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::error::OpenError;
 use crate::wal::SpareFiller;
 use crate::wal::WatermarkFile;
+use crate::wal::constants::SPARE_SLICE_SIZE;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -65,8 +66,8 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
     let spare = engine.appender().spare();
     let watermark = engine.appender().watermark();
     let tend = {
-        let stop = Arc::clone(&stop);
-        move || tend_spare(&stop, &spare, &watermark)
+        let (stop, checkpointer) = (Arc::clone(&stop), Arc::clone(checkpointer));
+        move || tend_spare(&stop, &checkpointer, &spare, &watermark)
     };
     let check = {
         let checkpointer = Arc::clone(checkpointer);
@@ -86,14 +87,21 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
     Ok(upkeep)
 }
 
-/// Fills the spare ahead of need, paced by how full the tail is: filling it at once makes commits
-/// wait at the disk.
-fn tend_spare(stop: &Stop, spare: &SpareFiller, watermark: &WatermarkFile) {
+/// Fills the spare ahead of need, at twice the pace of the log and at least a slice a tick: filling it
+/// at once makes commits wait at the disk.
+fn tend_spare(stop: &Stop, checkpointer: &Checkpointer, spare: &SpareFiller, watermark: &WatermarkFile) {
     let mut ticks = 0;
+    let mut logged = checkpointer.logged();
     while !stop.wait(SPARE_TICK) {
         ticks += 1;
-        // A failure is not the service's: rotation tries again itself, and then it counts.
-        while spare.is_behind() && spare.step().is_ok_and(|more| more) {}
+        let slices = 1 + 2 * (checkpointer.logged() - logged) / SPARE_SLICE_SIZE as u64;
+        logged = checkpointer.logged();
+        for _ in 0..slices {
+            // A failure is not the service's: rotation tries again itself, and then it counts.
+            if spare.is_ready() || spare.step().is_err() {
+                break;
+            }
+        }
         if ticks % WATERMARK_TICKS == 0 && watermark.sync().is_err() {
             return;
         }

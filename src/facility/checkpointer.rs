@@ -102,13 +102,18 @@ impl Checkpointer {
         self.logged.store(self.unchecked + appender.appended_bytes(), Ordering::Relaxed);
     }
 
+    /// Bytes of log above the newest checkpoint of this open's start, written since included.
+    pub(crate) fn logged(&self) -> u64 {
+        self.logged.load(Ordering::Relaxed)
+    }
+
     /// Whether one is due.
     pub(crate) fn is_due(&self) -> bool {
         let last = *self.last.lock();
         if self.durable() <= last.lsn {
             return false;
         }
-        let log_bytes = self.logged.load(Ordering::Relaxed).saturating_sub(last.logged);
+        let log_bytes = self.logged().saturating_sub(last.logged);
         let age_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
         log_bytes >= self.options.checkpoint_log_bytes
             || u128::from(age_ms) >= self.options.checkpoint_interval.as_millis()
@@ -118,7 +123,7 @@ impl Checkpointer {
     /// Makes a checkpoint of everything durable, and retires what no longer needs to be kept.
     pub(crate) fn run(&self) -> Result<Lsn, Error> {
         let _working = self.work.lock();
-        let logged = self.logged.load(Ordering::Relaxed);
+        let logged = self.logged();
         let up_to = self.durable();
         let manifest = self.keeper.manifest();
         if let Some(newest) = manifest.checkpoints.last()

@@ -119,6 +119,7 @@ pub struct Engine {
     counters: Counters,
     floor: ClockFloor,
     quarantine_ms: u32,
+    quarantine_timer: bool,
     /// Frame times never run backwards within one open.
     last_boot: BootMs,
     last_wall: WallMs,
@@ -143,11 +144,12 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
+    pub(crate) quarantine_timer: bool,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms } = parts;
+        let Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms, quarantine_timer } = parts;
         let now = clock.boot_ms();
         let mut engine = Self {
             structure,
@@ -160,6 +162,7 @@ impl Engine {
             counters: Counters::default(),
             floor,
             quarantine_ms,
+            quarantine_timer,
             last_boot: BootMs(0),
             last_wall: WallMs(0),
             payload: Vec::new(),
@@ -399,6 +402,7 @@ impl Engine {
                     Some(name) => (Request::MarkFailed { name, incarnation }, None),
                     None => continue,
                 },
+                Due::Quarantine { .. } if !self.quarantine_timer => continue,
                 Due::Quarantine { list } => {
                     lists += 1;
                     (Request::EndQuarantine { list }, Some(list))

@@ -31,6 +31,10 @@ pub struct Options {
     pub segment_size: u64,
     /// Quarantine of lists without a policy of their own. Under a second is for tests only.
     pub quarantine: Duration,
+    /// Whether quarantine ends by itself when it is due. Off, it ends only when
+    /// [`EndQuarantine`](crate::structure::Request::EndQuarantine) is asked for, and never early:
+    /// for tests whose runs repeat.
+    pub quarantine_timer: bool,
     /// Commands that may wait; at most [`QUEUE_LENGTH_MAX`].
     pub queue_length: usize,
     /// A checkpoint is due after so many bytes of log.
@@ -54,6 +58,7 @@ impl Default for Options {
             structure: None,
             segment_size: 16 << 20,
             quarantine: Duration::from_secs(120),
+            quarantine_timer: true,
             queue_length: QUEUE_LENGTH_MAX,
             checkpoint_log_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(15 * 60),

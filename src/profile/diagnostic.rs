@@ -1,6 +1,7 @@
 //! What a profile's reader should know: where, how bad, what, and what to do about it.
 #![forbid(unsafe_code)]
 
+use super::token::Place;
 use std::fmt;
 
 /// One remark about a profile.
@@ -47,6 +48,8 @@ pub enum Code {
     NotUtf8,
     /// A sequence number in columns 73 to 80.
     SequenceNumber,
+    /// A comment that starts right behind a word.
+    MissingBlank,
     /// A statement nobody knows, skipped.
     UnknownStatement,
     /// INCLUDE, which is not followed.
@@ -67,17 +70,58 @@ pub enum Code {
     Duplicate,
     /// The DVIPA is not one of this stack.
     UnknownDvipa,
+    /// VIPADISTRIBUTE DELETE of what is not distributed.
+    UnknownDistribution,
     /// SYSPLEXPORTS after the first VIPADISTRIBUTE of a DVIPA.
     LateSysplexPorts,
     /// Two things that exclude each other.
     Conflict,
-    /// A distributed port that can also be handed out as a source port.
-    UnreservedPort,
     /// More of something than a stack may have.
     TooMany,
     /// So many diagnostics that the rest was left out.
     More,
 }
+
+/// The diagnostics of one text, so many and no more.
+#[derive(Debug, Default)]
+pub(super) struct Remarks(Vec<Diagnostic>);
+
+/// Most diagnostics of one text.
+pub const DIAGNOSTICS_MAX: usize = 1_000;
+
+impl Remarks {
+    pub(super) fn add(
+        &mut self,
+        place: Place,
+        severity: Severity,
+        code: Code,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let Place { line, column } = place;
+        let (message, hint) = (message.into(), hint.into());
+        match self.0.len() {
+            0..DIAGNOSTICS_LAST => self.0.push(Diagnostic { line, column, severity, code, message, hint }),
+            DIAGNOSTICS_LAST => self.0.push(Diagnostic {
+                line,
+                column,
+                severity: Severity::Error,
+                code: Code::More,
+                message: format!("more than {DIAGNOSTICS_LAST} diagnostics, further ones are left out"),
+                hint: "is this a TCP/IP profile?".to_owned(),
+            }),
+            _ => {}
+        }
+    }
+
+    /// In the order of the text.
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|remark| (remark.line, remark.column));
+        self.0
+    }
+}
+
+const DIAGNOSTICS_LAST: usize = DIAGNOSTICS_MAX - 1;
 
 impl Severity {
     /// Lower-case name.
@@ -102,6 +146,7 @@ impl Code {
             Self::Nul => "nul",
             Self::NotUtf8 => "not-utf-8",
             Self::SequenceNumber => "sequence-number",
+            Self::MissingBlank => "missing-blank",
             Self::UnknownStatement => "unknown-statement",
             Self::Include => "include",
             Self::UnknownParameter => "unknown-parameter",
@@ -112,9 +157,9 @@ impl Code {
             Self::Unclosed => "unclosed",
             Self::Duplicate => "duplicate",
             Self::UnknownDvipa => "unknown-dvipa",
+            Self::UnknownDistribution => "unknown-distribution",
             Self::LateSysplexPorts => "late-sysplexports",
             Self::Conflict => "conflict",
-            Self::UnreservedPort => "unreserved-port",
             Self::TooMany => "too-many",
             Self::More => "more",
         }

@@ -5,23 +5,34 @@
 //! known by name and skipped in silence.
 #![forbid(unsafe_code)]
 
+mod config;
 mod diagnostic;
+mod distribute;
 mod model;
+mod parse;
+mod ports;
+mod sample;
+mod source;
+mod token;
+mod vipa;
 
-pub use diagnostic::{Code, Diagnostic, Severity};
+pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity};
+pub use distribute::DISTRIBUTIONS_MAX;
 pub use model::{
     Destination, Destinations, DistMethod, Distribution, DvipaDefinition, EPHEMERAL_DEFAULT, ExplicitBind, IpConfig,
     Moveable, Part, Profile, Reservation, Role, User,
 };
+pub use ports::RESERVATIONS_MAX;
+pub use sample::sample;
+pub use source::LENGTH_MAX;
+pub use vipa::DVIPAS_MAX;
 
-/// Reads a profile.
+/// Reads a profile: what it says, and what its reader should know, in the order of the text. A
+/// statement with an [`Severity::Error`] does not count, or not in full.
 #[must_use]
-pub fn parse(_text: &[u8]) -> (Profile, Vec<Diagnostic>) {
-    (Profile::default(), Vec::new())
-}
-
-/// The sample sysplex: three stacks' names and profiles, one SYSPLEXPORTS DVIPA.
-#[must_use]
-pub fn sample() -> [(&'static str, &'static str); 3] {
-    [("SYS1.TCPIP", ""), ("SYS2.TCPIP", ""), ("SYS3.TCPIP", "")]
+pub fn parse(text: &[u8]) -> (Profile, Vec<Diagnostic>) {
+    let mut remarks = diagnostic::Remarks::default();
+    let text = source::decode(text, &mut remarks);
+    let (profile, remarks) = parse::Parser::new(&text, remarks).run();
+    (profile, remarks.finish())
 }

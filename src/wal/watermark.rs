@@ -181,6 +181,13 @@ impl WatermarkFile {
         Ok(())
     }
 
+    /// Whether something was noted that is not durable yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let state = self.state.lock();
+        state.synced_sequence != state.last.sequence
+    }
+
     fn write(&self, slot: &Watermark) -> Result<(), StoreError> {
         let offset = (slot.sequence % 2) * BLOCK_SIZE;
         self.file.write_at(&slot.encode(), offset).map_err(|error| StoreError::io(&self.path, Operation::Write, error))

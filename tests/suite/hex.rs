@@ -1,5 +1,6 @@
 //! Bytes as text, as the storage format's document writes them: pairs of hex digits, spaces and line
 //! ends anywhere, `00*54` for 54 bytes of zero.
+#![allow(clippy::disallowed_methods, reason = "reads the document")]
 
 use std::fmt::Write;
 use std::path::Path;

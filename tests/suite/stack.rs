@@ -1,0 +1,1 @@
+//! The stack: ports from its groups, through crashes of the facility.
