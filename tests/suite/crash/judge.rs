@@ -105,7 +105,7 @@ impl Judge {
     /// Goes on with a store: a stranger takes everything that is free, and nothing that is not.
     pub(crate) fn go_on(&self, disk: &SimDisk, state: &State) -> Result<(), String> {
         let mut stepper = self.open(disk).map_err(|error| error.to_string())?;
-        let faults = state.model.faults(stepper.structure(), 0);
+        let faults = state.model.faults(stepper.structure(), state.now);
         if !faults.is_empty() {
             return Err(faults.join("; "));
         }

@@ -195,12 +195,15 @@ impl World {
         Stepper::open(&self.machine, Path::new(DIR), &self.plan.options()).map_err(|error| error.to_string())
     }
 
-    /// The machine goes down in order and starts again: everything written is durable, and all
-    /// quarantine starts again.
+    /// The machine goes down in order and starts again: everything written is durable, and every
+    /// quarantine that was not over starts again.
     fn reboot(&mut self) {
         self.disk.settle();
+        let now = self.clock.boot_ms().0;
         (self.machine, self.clock) = machine(&self.disk, 2, 500);
-        self.model.resting.iter_mut().for_each(|rest| rest.until = 500 + QUARANTINE_MS);
+        for rest in &mut self.model.resting {
+            rest.until = if rest.until > now { 500 + QUARANTINE_MS } else { 0 };
+        }
     }
 
     /// What the threads beside the writer do. Their failures are not the writer's, except that of
