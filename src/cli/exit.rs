@@ -91,7 +91,8 @@ fn of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Store(error) => of_store(error),
         OpenError::NoUsableCheckpoint { .. } => Exit::Corrupt,
-        OpenError::AuditFailed { .. } => Exit::Corrupt,
+        // Every checksum held: the rules were broken before the bytes were written.
+        OpenError::AuditFailed { .. } => Exit::Bug,
         OpenError::NoThread { .. } => Exit::StorageFailed,
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes with units and durations, as people type them.
+//! Sizes and counts, as people type and read them.
 #![forbid(unsafe_code)]
 
 /// Reads a size: a number and `K`, `KiB`, `M`, `MiB`, `G`, `GiB` or nothing for bytes.
@@ -36,6 +36,14 @@ pub(crate) fn show_size(bytes: u64) -> String {
         }
     }
     format!("{bytes} bytes")
+}
+
+/// `1 segment`, `2 segments`.
+pub(crate) fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 const SEGMENT_SIZE_MIN: u64 = 16 << 10;

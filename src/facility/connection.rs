@@ -201,6 +201,12 @@ impl Connection {
         self.0.over.load(Ordering::SeqCst)
     }
 
+    /// Whether `other` is a copy of this handle, and not another attach.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Requests whose outcome is not known, by number.
     #[must_use]
     pub fn unanswered(&self) -> Vec<(u32, Body)> {

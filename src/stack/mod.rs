@@ -1,40 +1,78 @@
 //! One stack, the host's side: hands out source ports from the groups that it holds.
+//!
+//! A [`Stack`] connects to the structure, tells it which ports its profile allows, and joins the
+//! list of every SYSPLEXPORTS DVIPA. The first need takes a group; later ones are served from the
+//! groups in hand, without a request; the next group is fetched in the background before the last
+//! is used up. When the facility is gone, what is in hand goes on being used, and
+//! [`reattach`](Stack::reattach) settles what was outstanding (protocol.md R7, R12).
+//!
+//! What it never does: use a port before its grant was answered, or after its release was sent;
+//! hand out what an earlier life left before the kernel's sockets were read; forget a port because
+//! an answer was lost.
 #![forbid(unsafe_code)]
 
+mod attach;
+mod bind;
+mod core;
 mod error;
+mod hand;
+mod leaving;
+mod order;
 
 pub use error::StackError;
 
-use crate::facility::Facility;
-use crate::ident::ConnectorName;
+use self::core::Core;
+use crate::facility::random_u64;
 use crate::ident::Dvipa;
 use crate::ident::GroupNumber;
-use crate::ident::Identity;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::profile::Profile;
 use crate::structure::Grant;
+use crate::structure::Introduction;
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 
 /// One stack. All methods may be called from any thread.
 pub struct Stack {
     profile: Profile,
+    allowable: PortSet,
+    introduction: Introduction,
+    prefetch_below: u32,
+    core: Mutex<Core>,
+    /// An outstanding acquire was answered, or the stack attached.
+    arrived: Condvar,
+    /// One attach at a time.
+    attaching: Mutex<()>,
 }
 
 /// How a stack behaves.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Key of the order in which ports come out: secret, and random unless a test must repeat.
     pub seed: [u8; 32],
-    /// Length of the promised lease in ms; 0 = none.
+    /// Length of the promised lease in ms; 0 = none. Whoever promises calls [`Stack::renew`].
     pub promise_ms: u64,
     /// Fetch the next group in the background when fewer free ports than this are in hand; 0 =
-    /// never.
+    /// never. Which groups are kept for stacks without any is the list's policy (`reserve`).
     pub prefetch_below: u32,
     /// Hears of every grant and release, in order.
     pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Default for Options {
+    /// A random key, no promise, the next group when 16 ports are left.
+    fn default() -> Self {
+        let mut seed = [0; 32];
+        for bytes in seed.chunks_exact_mut(8) {
+            bytes.copy_from_slice(&random_u64().to_le_bytes());
+        }
+        Self { seed, promise_ms: 0, prefetch_below: 16, observer: None }
+    }
 }
 
 /// Hears what a stack takes and gives back. Called with the stack's lock held: it must not call
@@ -48,9 +86,9 @@ pub trait Observer: Send + Sync {
     fn stopped(&self, target: Target, group: GroupNumber, grant: Lsn, mask: PortMask);
 }
 
-/// A port in use: given back with [`Stack::release`]. Dropping it leaks the port until then.
+/// A port in use: given back with [`Stack::release`]. Dropped without, it stays in use.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use]
+#[must_use = "the port stays in use until it is released"]
 pub struct BoundPort {
     /// The DVIPA.
     pub dvipa: Dvipa,
@@ -97,89 +135,33 @@ pub struct Usage {
 }
 
 impl Stack {
-    /// Connects (or attaches if the connector exists), sets the allowable ports, joins the list of
-    /// every SYSPLEXPORTS DVIPA of the profile.
-    ///
-    /// # Errors
-    /// [`StackError`].
-    pub fn start(
-        _facility: Arc<dyn Facility>,
-        _name: ConnectorName,
-        profile: Profile,
-        _identity: Identity,
-        _options: Options,
-    ) -> Result<(Self, Adopted), StackError> {
-        Ok((Self { profile }, Adopted::default()))
-    }
-
-    /// Takes a source port (`bind(dvipa, 0)` or `connect`) if `port` is 0, else that port.
-    ///
-    /// # Errors
-    /// [`StackError`] with the cause.
-    pub fn bind(&self, dvipa: Dvipa, _port: u16) -> Result<BoundPort, StackError> {
-        let _ = self.profile.dvipa(dvipa);
-        Err(StackError::NotSysplexPorts { dvipa })
-    }
-
-    /// Gives a port back to this stack's hand: no socket uses it any more.
-    pub fn release(&self, _port: BoundPort) {}
-
-    /// Takes up the grants of an earlier life: ports in `in_use` have a socket in this kernel and
-    /// stay until they are released, the others are given back.
-    ///
-    /// # Errors
-    /// [`StackError`].
-    pub fn adopt(&self, dvipa: Dvipa, _in_use: &PortSet) -> Result<Vec<BoundPort>, StackError> {
-        Err(StackError::NotSysplexPorts { dvipa })
-    }
-
-    /// Gives whole idle groups back as long as `keep` free ports stay in hand per DVIPA; does not
-    /// wait. Returns how many groups.
-    pub fn give_back(&self, _keep: u32) -> u32 {
-        0
-    }
-
-    /// Gives back everything, used or not, and waits: the caller vouches that no socket uses any
-    /// of it.
-    ///
-    /// # Errors
-    /// [`StackError`].
-    pub fn release_all(&self) -> Result<(), StackError> {
-        Ok(())
-    }
-
-    /// Attaches under the next incarnation after the facility came back. The answer settles what
-    /// was outstanding and replaces what was believed.
-    ///
-    /// # Errors
-    /// [`StackError`].
-    pub fn reattach(&self, _facility: Arc<dyn Facility>) -> Result<Adopted, StackError> {
-        Ok(Adopted::default())
-    }
-
-    /// Ends the connector: everything goes to quarantine and it is forgotten.
-    ///
-    /// # Errors
-    /// [`StackError`].
-    pub fn disconnect(&self) -> Result<(), StackError> {
-        Ok(())
-    }
-
     /// Whether it can get new groups.
     #[must_use]
     pub fn state(&self) -> State {
-        State::Unreachable
+        self.core.lock().state()
     }
 
     /// What it has, by DVIPA.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
-        Vec::new()
+        self.core.lock().usage()
+    }
+
+    /// Releases that have no answer yet.
+    #[must_use]
+    pub fn releases_outstanding(&self) -> usize {
+        self.core.lock().leaving.len()
     }
 
     /// The profile it was started with.
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("name", &self.introduction.name).finish_non_exhaustive()
     }
 }

@@ -79,14 +79,17 @@ pub(super) fn begin(
         manifest.next_segment = number;
         manifest.epoch = epoch;
         manifest.proven = manifest.proven.max(replayed.end.lsn);
-        manifest.histories.push(HistoryEntry {
-            id: stamp.history,
-            first: open_first,
-            epoch,
-            boot: stamp.boot,
-            boot_ms: stamp.boot_ms,
-            wall: stamp.wall,
-        });
+        // A history that kept no record proves nothing to anybody: the next one takes its place, so
+        // that a crash loop does not make MANIFEST grow. Under the same boot its clock stays: a
+        // quarantine counts from the first open under the boot, not from the latest.
+        let mut boot_ms = stamp.boot_ms;
+        if let Some(empty) = manifest.histories.pop_if(|last| last.first == open_first)
+            && empty.boot == stamp.boot
+        {
+            boot_ms = boot_ms.min(empty.boot_ms);
+        }
+        let (id, first, boot, wall) = (stamp.history, open_first, stamp.boot, stamp.wall);
+        manifest.histories.push(HistoryEntry { id, first, epoch, boot, boot_ms, wall });
     })?;
     let mark = Watermark {
         uuid: manifest.uuid,

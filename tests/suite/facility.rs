@@ -1,7 +1,7 @@
 //! The embedded facility through its public door, on real directories.
 
 use portplex::facility::{
-    CallError, Connection, Facility, LocalFacility, OpenError, Options, Owner, WATCH_EVENTS_MAX, Watch,
+    CallError, Connection, Facility, LocalFacility, Machine, OpenError, Options, Owner, WATCH_EVENTS_MAX, Watch,
 };
 use portplex::ident::{BootId, ConnectorName, GroupNumber, Identity, MachineId, PortMask, PortSet, ProcessId};
 use portplex::ident::{StructureName, Target, Transport};
@@ -317,4 +317,31 @@ fn subplexes_never_share_a_port_space() {
         assert_eq!(facility.status().expect("answered").structure, format!("EZBEPORT02{tcp_group:02}"));
     }
     assert_eq!(groups[0].len(), groups[1].len(), "each has the whole port space");
+}
+
+#[test]
+fn a_crash_loop_without_records_leaves_one_history_and_lets_quarantine_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let facility = open(dir.path());
+    let (connection, member) = joined(&facility, stack("A", 1, 1, 0));
+    let grant = connection.acquire(member, 1, 1).expect("granted").value[0];
+    connection.release(member, grant.group, grant.lsn, grant.mask).expect("released");
+    drop(connection);
+    drop(facility);
+    // Long quarantine from here on, so that the loop itself writes no record.
+    let patient = Options { quarantine: Duration::from_secs(3_600), ..options() };
+    for _ in 0..30 {
+        drop(LocalFacility::open(dir.path(), &patient).expect("opens"));
+    }
+    let manifest = portplex::facility::inspect(&Machine::real(), dir.path()).expect("reads").manifest;
+    assert_eq!(manifest.histories.len(), 2, "the one with records, and the latest");
+    assert_eq!(manifest.epoch, 31);
+    // 50 ms after the first open of the loop the ports are due, however often it was opened since.
+    let facility = open(dir.path());
+    let mut watch = facility.watch().expect("watches");
+    let is_free =
+        |facility: &LocalFacility| facility.owner(list(), grant.group.port_first()).expect("answered") == Owner::Free;
+    while !is_free(&facility) {
+        watch.next(SOON).expect("watched");
+    }
 }

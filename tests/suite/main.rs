@@ -1,12 +1,17 @@
 //! The one integration binary: one module for each promise.
 
 mod checkpoints;
+mod cli;
 mod crash;
+mod dev;
 mod facility;
+mod format;
 mod hex;
+mod model;
 mod old_files;
 mod profiles;
 mod records;
 mod samples;
 mod stack;
 mod tidy;
+mod verdicts;

@@ -342,6 +342,35 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_a_grant_end_one_by_one() {
+        let mut checker = checker();
+        checker.granted(10, 0, grant(7, 6_400, 0b11));
+        checker.release_sent(20, 0, 7, 0b01);
+        checker.release_sent(30, 0, 7, 0b10);
+        checker.granted(30 + QUARANTINE_US, 1, grant(8, 6_400, 0b11));
+        assert_eq!(checker.findings().all(), 0, "{:?}", checker.findings());
+    }
+
+    #[test]
+    fn an_attach_that_forgot_part_of_a_grant_is_found() {
+        let mut checker = checker();
+        checker.granted(10, 0, grant(7, 6_400, 0b111));
+        checker.attached(20, 0, &[grant(7, 6_400, 0b110)]);
+        assert_eq!(checker.findings().lost, 1);
+    }
+
+    #[test]
+    fn a_port_is_bound_again_and_again() {
+        let mut checker = checker();
+        checker.granted(10, 0, grant(7, 6_400, 1));
+        for at_us in [20, 30] {
+            checker.binding(at_us, 0, ADDRESS, 6_400);
+            checker.closed(0, ADDRESS, 6_400);
+        }
+        assert_eq!(checker.findings().all(), 0, "{:?}", checker.findings());
+    }
+
+    #[test]
     fn an_attach_that_forgot_a_grant_is_found() {
         let mut checker = checker();
         checker.granted(10, 0, grant(7, 6_400, u64::MAX));

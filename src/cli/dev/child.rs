@@ -9,10 +9,8 @@ use super::serve;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::facility::LocalFacility;
-use crate::facility::OpenError;
 use crate::facility::Options;
 use crate::ident::StructureName;
-use crate::wal::StoreError;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -23,7 +21,7 @@ use std::time::Duration;
 
 /// What the parent says.
 #[derive(clap::Args, Clone, Debug)]
-pub struct ChildArgs {
+pub(crate) struct ChildArgs {
     /// Directory of the store; made if there is none
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -51,7 +49,7 @@ pub(crate) fn run(args: &ChildArgs) -> Result<(), Failure> {
         quarantine: Duration::from_millis(args.quarantine_ms),
         ..Options::default()
     };
-    let facility = Arc::new(LocalFacility::open(&args.data, &options).map_err(|error| not_open(&error))?);
+    let facility = Arc::new(LocalFacility::open(&args.data, &options)?);
     let listener = UnixListener::bind(&args.socket).map_err(|error| {
         Failure::told(Exit::StorageFailed, format!("{}: no socket can be made there: {error}", args.socket.display()))
     })?;
@@ -89,39 +87,11 @@ fn watch_leash() -> mpsc::Receiver<()> {
 fn close(mut facility: Arc<LocalFacility>) -> Result<(), Failure> {
     for _ in 0..ROUNDS_MAX {
         match Arc::try_unwrap(facility) {
-            Ok(last) => {
-                return last.close().map(|_| ()).map_err(|error| Failure::told(store_exit(&error), error.to_string()));
-            }
+            Ok(last) => return Ok(last.close().map(|_| ())?),
             Err(shared) => facility = shared,
         }
         thread::sleep(Duration::from_millis(1));
     }
     // A connection that does not end: this is a crash, which the next open is made for.
     Ok(())
-}
-
-fn not_open(error: &OpenError) -> Failure {
-    let exit = match error {
-        OpenError::Store(error) => store_exit(error),
-        OpenError::NoUsableCheckpoint { .. } => Exit::Corrupt,
-        OpenError::NoThread { .. } => Exit::StorageFailed,
-        _ => Exit::Bug,
-    };
-    Failure::told(exit, error.to_string())
-}
-
-fn store_exit(error: &StoreError) -> Exit {
-    match error {
-        StoreError::Locked { .. } => Exit::Locked,
-        StoreError::NotAStore { .. } => Exit::NotAStore,
-        StoreError::FormatTooNew { .. } => Exit::TooNew,
-        StoreError::StoreCopied { .. } => Exit::MustDecide,
-        StoreError::Full { .. } => Exit::StorageFull,
-        StoreError::ManifestCorrupt { .. }
-        | StoreError::SegmentMissing { .. }
-        | StoreError::CorruptLog { .. }
-        | StoreError::TailUnexpected { .. } => Exit::Corrupt,
-        StoreError::Io { .. } | StoreError::Poisoned { .. } | StoreError::LockLost { .. } => Exit::StorageFailed,
-        _ => Exit::Refused,
-    }
 }

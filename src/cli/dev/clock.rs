@@ -1,7 +1,7 @@
 //! The one clock of a run: microseconds since it began, from one monotonic base, so that times
 //! that different threads note can be compared.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A base that everything in one run counts from.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +17,5 @@ impl Clock {
     /// Microseconds since the start.
     pub(super) fn now_us(self) -> u64 {
         u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    /// Since the start.
-    pub(super) fn elapsed(self) -> Duration {
-        self.0.elapsed()
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct DevArgs {
     /// Directory of the store; made if there is none
     #[arg(long, value_name = "DIR", default_value = "./portplex-data")]
     data: PathBuf,
-    /// Connections to open, all stacks together [default: 1,250 for each second of the run]
+    /// Connections to open, all stacks together [default: 1,500 for each second of the run]
     #[arg(long, value_name = "N")]
     connections: Option<u64>,
     /// How often the facility is killed with SIGKILL, at random moments under load

@@ -79,7 +79,7 @@ fn stacks(outcome: &Outcome, text: &mut String) {
     let width = outcome.stacks.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0).max(5);
     let _ = writeln!(
         text,
-        "{BOLD}   {:width$}  connections  groups  ports  given back  claims (refused)  adopted (given back){BOLD:#}",
+        "{BOLD}   {:width$}  connections  groups  ports  grants given back  claims (refused)  found (given back){BOLD:#}",
         "stack"
     );
     for (place, (name, tally)) in outcome.stacks.iter().enumerate() {
@@ -88,7 +88,7 @@ fn stacks(outcome: &Outcome, text: &mut String) {
         let adopted = format!("{} ({})", tally.adopted_groups, tally.adopted_given_back);
         let _ = writeln!(
             text,
-            " {} {:width$}  {:>11}  {:>6}  {:>5}  {:>10}  {claims:>16}  {adopted:>20}",
+            " {} {:width$}  {:>11}  {:>6}  {:>5}  {:>17}  {claims:>16}  {adopted:>18}",
             letter(place),
             name.as_str(),
             grouped(tally.connections),
@@ -97,6 +97,18 @@ fn stacks(outcome: &Outcome, text: &mut String) {
             grouped(tally.given_back),
         );
     }
+    legend(outcome, text);
+}
+
+/// What the columns of a run mean, for whoever reads them the first time.
+fn legend(outcome: &Outcome, text: &mut String) {
+    let _ = writeln!(text, "   {DIM}claims: one port by its number, in one group that all stacks want;{DIM:#}");
+    let found = if outcome.found {
+        "of an earlier run, given back if the kernel has no socket on it"
+    } else {
+        "none, the store is new"
+    };
+    let _ = writeln!(text, "   {DIM}found: grants {found}{DIM:#}");
 }
 
 /// The list's map with the stacks in the order of their letters.
@@ -148,17 +160,19 @@ fn verdict(outcome: &Outcome, text: &mut String) {
         grouped(outcome.per_second() as u64)
     );
     let (holds, binds) = outcome.looked_at;
-    let _ = writeln!(
-        text,
-        "  an independent checker looked at {} holds of a port and {} binds: no port in two hands,\n  \
-         none within the quarantine of another stack, no bind met a socket of ours",
-        grouped(holds),
-        grouped(binds)
-    );
+    let looked = format!("{} holds of a port and {} binds", grouped(holds), grouped(binds));
+    if findings.all() == 0 {
+        let _ = writeln!(
+            text,
+            "  a checker that shares no code with the allocator looked at {looked}: no port in two hands,\n  \
+             none within the quarantine of another stack, no bind met a socket of ours"
+        );
+    }
     if findings.all() > 0 {
         let _ = writeln!(
             text,
-            "  {BAD}that is not so:{BAD:#} {} overlaps, {} early, {} met our own socket, {} unheld, {} given back in use, {} lost",
+            "  the checker looked at {looked} and found {} overlaps, {} early, {} that met our own socket, \
+             {} unheld, {} given back in use, {} lost",
             findings.overlaps,
             findings.early,
             findings.own_in_use,
@@ -214,7 +228,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

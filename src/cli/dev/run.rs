@@ -40,10 +40,10 @@ use std::time::Duration;
 const MARGIN_US: u64 = 600_000;
 
 /// From one high tide to the next.
-const TIDE_US: u64 = 1_700_000;
+const TIDE_US: u64 = 1_200_000;
 
 /// Open connections of one stack at high tide.
-const HIGH_TIDE: usize = 320;
+const HIGH_TIDE: usize = 400;
 
 /// How far the quarantine is short of the mark before it counts as early: the facility's clock
 /// counts whole milliseconds.

@@ -23,7 +23,7 @@ pub(super) const QUARANTINE: Duration = Duration::from_secs(3);
 pub(super) const STACKS_MAX: usize = 26;
 
 /// Connections per second, all stacks together, unless a number is given.
-const CONNECTIONS_PER_SECOND: u64 = 1_250;
+const CONNECTIONS_PER_SECOND: u64 = 1_500;
 
 /// How long a run takes unless it is said.
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);

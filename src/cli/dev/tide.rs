@@ -10,7 +10,7 @@ pub(super) struct Tide {
     pub(super) planned_us: u64,
     /// Open connections at high tide.
     pub(super) high: usize,
-    /// From one high tide to the next, µs, at least 2.
+    /// From one high tide to the next, µs, a multiple of 10.
     pub(super) period_us: u64,
     /// Where in its period it begins, µs.
     pub(super) shift_us: u64,
@@ -26,15 +26,16 @@ impl Tide {
         u64::try_from(due).unwrap_or(u64::MAX)
     }
 
-    /// How many may be open, and whether that number falls: up in a straight line for three
-    /// quarters of the period, down in the last one.
+    /// How many may be open, and whether that number falls: up in a straight line for six tenths of
+    /// the period, down for three, and nothing at all at the end, when whole groups are idle.
     pub(super) fn level(&self, now_us: u64) -> (usize, bool) {
-        let at_us = (now_us + self.shift_us) % self.period_us.max(2);
-        let rising_us = (self.period_us * 3 / 4).max(1);
+        let tenth_us = (self.period_us / 10).max(1);
+        let at_us = (now_us + self.shift_us) % (10 * tenth_us);
         let high = self.high as u64;
-        let (level, falling) = match at_us.checked_sub(rising_us) {
-            None => (high * at_us / rising_us, false),
-            Some(down_us) => (high - high * down_us / (self.period_us - rising_us).max(1), true),
+        let (level, falling) = match at_us / tenth_us {
+            0..6 => (high * at_us / (6 * tenth_us), false),
+            6..9 => (high * (9 * tenth_us - at_us) / (3 * tenth_us), true),
+            _ => (0, true),
         };
         (usize::try_from(level).unwrap_or(usize::MAX), falling)
     }
@@ -56,8 +57,10 @@ mod tests {
         };
         assert_eq!([0, 5_000_000, 10_000_000, 20_000_000].map(|at| tide.due(at)), [0, 2_000, 4_000, 8_000]);
         assert_eq!(tide.level(0), (0, false));
-        assert_eq!(tide.level(600_000), (150, false));
-        assert_eq!(tide.level(1_200_000), (300, true));
+        assert_eq!(tide.level(480_000), (150, false));
+        assert_eq!(tide.level(960_000), (300, true));
+        assert_eq!(tide.level(1_200_000), (150, true));
+        assert_eq!(tide.level(1_500_000), (0, true));
         assert_eq!(tide.level(1_600_000), (0, false));
         let levels: Vec<usize> = (0..3_200_000).step_by(10_000).map(|at| tide.level(at).0).collect();
         assert!(levels.iter().all(|level| *level <= 300));

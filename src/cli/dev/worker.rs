@@ -358,7 +358,7 @@ impl Running {
             let idle = |grant: &&Grant| in_use.mask(grant.group).and(grant.mask).is_empty();
             let grants: Vec<&Grant> = adopted.grants.iter().filter(of_dvipa).collect();
             self.tally.adopted_groups += grants.len() as u64;
-            self.tally.adopted_given_back += grants.iter().filter(|grant| idle(*grant)).count() as u64;
+            self.tally.adopted_given_back += grants.iter().filter(|grant| idle(grant)).count() as u64;
             let kept = self.stack.adopt(dvipa, &in_use).map_err(|error| self.worker.stack_error(error))?;
             self.set_aside.extend(kept);
         }

@@ -83,7 +83,9 @@ impl<'a> Caller<'a> {
             {
                 self.settle(quarantine)?;
             }
-            let (place, request) = choose::next(&mut self.draw, &mut self.owns, self.number == 0);
+            let Some((place, request)) = choose::next(&mut self.draw, &mut self.owns, self.number == 0) else {
+                return Ok(());
+            };
             self.ask(place, &request)?;
         }
         Ok(())

@@ -18,19 +18,20 @@ const GRANTS_WANTED: usize = 40;
 /// Lists that one connector tends to be a member of.
 const LISTS_WANTED: usize = 3;
 /// How often in a hundred caller 0 sends an operator's request.
-const OPERATOR_PERCENT: u32 = 3;
+const OPERATOR_PERCENT: u32 = 4;
 
 /// A request, and the place of the connector that it is about; `None`: an operator's.
 pub(crate) type Chosen = (Option<usize>, Request);
 
-/// Chooses the next request of a caller with at least one connector.
-pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool) -> Chosen {
+/// Chooses the next request of a caller; `None`: every connector belongs to somebody else.
+pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool) -> Option<Chosen> {
     // What an earlier run left is attached and the rest connected before anything else.
     let unmet = |own: &Own| matches!(own.life, Life::Absent | Life::Found(_));
+    let usable: Vec<usize> = (0..owns.len()).filter(|place| owns[*place].life != Life::Foreign).collect();
     let place = match owns.iter().position(unmet) {
         Some(place) => place,
-        None if is_operator && draw.chance(OPERATOR_PERCENT) => return (None, operators(draw)),
-        None => draw.below(u32::try_from(owns.len()).expect("few connectors")) as usize,
+        None if is_operator && draw.chance(OPERATOR_PERCENT) => return Some((None, operators(draw))),
+        None => *draw.pick(&usable)?,
     };
     let own = &mut owns[place];
     let request = match own.life {
@@ -41,8 +42,9 @@ pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool) -> Chos
         }
         Life::Failed(_) => Request::Attach(universe::introduction(&own.name)),
         Life::Active(actor) => attached(draw, own, actor),
+        Life::Foreign => return None,
     };
-    (Some(place), request)
+    Some((Some(place), request))
 }
 
 #[derive(Clone, Copy)]
@@ -130,10 +132,10 @@ fn operators(draw: &mut Draw) -> Request {
         reserve: draw.weighted(&[(3, 0), (1, 4)]),
         ..Policy::default()
     };
-    match draw.below(10) {
-        0..=4 => Request::Define { target },
-        5 => Request::Delete { target },
-        6..=7 => Request::SetPolicy { target, policy },
+    match draw.below(12) {
+        0..=6 => Request::Define { target },
+        7 => Request::Delete { target },
+        8..=9 => Request::SetPolicy { target, policy },
         _ => Request::SetRange { transport: crate::ident::Transport::Tcp, range: universe::range(draw) },
     }
 }

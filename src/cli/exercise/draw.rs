@@ -24,7 +24,7 @@ impl Draw {
 
     /// 0 to `end` - 1; `end` is at least 1. The bias is below 2^-32.
     pub(crate) fn below(&mut self, end: u32) -> u32 {
-        let high = u128::from(self.next()) * u128::from(end) >> 64;
+        let high = (u128::from(self.next()) * u128::from(end)) >> 64;
         u32::try_from(high).expect("below a u32")
     }
 

@@ -42,6 +42,8 @@ pub(crate) enum Life {
     Active(Actor),
     /// Marked failed: attach again, or clean up.
     Failed(Incarnation),
+    /// Another machine has this name: left alone.
+    Foreign,
 }
 
 impl Own {
@@ -61,7 +63,7 @@ impl Own {
     /// The incarnation that a line names.
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
         match self.life {
-            Life::Absent => None,
+            Life::Absent | Life::Foreign => None,
             Life::Found(incarnation) | Life::Failed(incarnation) => Some(incarnation),
             Life::Active(actor) => Some(actor.incarnation),
         }
@@ -130,6 +132,7 @@ impl Own {
     pub(crate) fn refused(&mut self, request: &Request, refusal: &Refusal) {
         match (refusal, request) {
             (Refusal::ConnectorExists { incarnation, .. }, _) => self.life = Life::Found(*incarnation),
+            (Refusal::OtherMachine { .. }, _) => self.life = Life::Foreign,
             (Refusal::UnknownConnector, _) => {
                 self.forget();
                 self.life = Life::Absent;

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         }
     })?;
     out.finish()?;
-    for warning in &log.replayed.warnings {
+    for warning in &log.warnings {
         output::tell_warning(warning, args.json);
     }
     Ok(Exit::Done)

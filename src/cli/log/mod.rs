@@ -19,7 +19,7 @@ use crate::record;
 use crate::structure::Event;
 use crate::wal;
 use crate::wal::FrameInfo;
-use crate::wal::Verified;
+use crate::wal::Replayed;
 use std::path::Path;
 
 /// Print and check the log of a store.
@@ -61,14 +61,25 @@ pub(crate) struct Placed<'a> {
     pub(crate) event: &'a Event,
 }
 
+/// What a walk over the whole log found.
+pub(crate) struct Walked {
+    pub(crate) replayed: Replayed,
+    pub(crate) segments: usize,
+    pub(crate) frames: u64,
+    pub(crate) records: u64,
+    /// What an operator should read.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Walks the whole log under a shared lock and hands over every record. What `see` returns as an
 /// error ends the walk and comes back.
-pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>) -> Result<Verified, Failure> {
+pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>) -> Result<Walked, Failure> {
     let disk = Machine::real().disk;
     let _lock = wal::lock(&*disk, dir, LockMode::Shared)?;
     let survey = wal::survey(&*disk, dir)?;
-    let mut stopped = None;
+    let (mut stopped, mut frames, mut records) = (None, 0, 0);
     let walked = wal::verify(&*disk, dir, &survey, &mut |frame, payload| {
+        frames += 1;
         let mut lsn = frame.first;
         for event in record::Records::new(payload, frame.count) {
             let event = event.map_err(|error| frame.corrupt(lsn, error))?;
@@ -77,11 +88,14 @@ pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Fa
                 return Err(frame.corrupt(lsn, "the reader stopped"));
             }
             lsn = lsn.next();
+            records += 1;
         }
         Ok(())
     });
-    match stopped {
-        Some(failure) => Err(failure),
-        None => Ok(walked?),
+    if let Some(failure) = stopped {
+        return Err(failure);
     }
+    let (replayed, segments) = (walked?, survey.manifest.segments.len());
+    let warnings = [survey.warnings, replayed.warnings.clone()].concat();
+    Ok(Walked { replayed, segments, frames, records, warnings })
 }

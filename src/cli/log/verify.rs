@@ -4,6 +4,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::size::counted;
 use crate::cli::store::OfflineArgs;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ Only the log is read; `portplex store verify` checks checkpoints and state as we
 
 pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
     let log = super::walk(&args.dir, &mut |_| Ok(()))?;
-    for warning in &log.replayed.warnings {
+    for warning in &log.warnings {
         output::tell_warning(warning, args.json);
     }
     let (end, torn) = (log.replayed.end.lsn, log.replayed.torn_bytes);
@@ -24,22 +25,20 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         output::print_json(&json!({
             "verified": args.dir.display().to_string(),
             "lsn": end.0,
-            "proven": log.replayed.proven.0,
+            "proven": log.replayed.proven.lsn.0,
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
-            "bytes": log.bytes,
             "torn_bytes": torn,
-            "warnings": log.replayed.warnings,
+            "warnings": log.warnings,
         }))?;
     } else {
         output::print(&format!(
-            "{}: the log is whole up to lsn {end}: {} records in {} frames, {} segments, {} bytes",
+            "{}: the log is whole up to lsn {end}: {} in {}, {}",
             args.dir.display(),
-            log.records,
-            log.frames,
-            log.segments,
-            log.bytes,
+            counted(log.records, "record"),
+            counted(log.frames, "frame"),
+            counted(log.segments, "segment"),
         ))?;
     }
     Ok(Exit::Done)

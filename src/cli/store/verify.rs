@@ -9,6 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::log;
 use crate::cli::output;
+use crate::cli::size::counted;
 use crate::cli::source;
 use crate::record;
 use serde_json::json;
@@ -36,7 +37,6 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
-            "bytes": log.bytes,
             "checkpoint_lsn": report.checkpoint_lsn.0,
             "torn_bytes": report.torn_bytes,
             "items": digest.count,
@@ -47,21 +47,24 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         let (dir, name) = (args.dir.display(), store.manifest.structure);
         let text = format!(
             "{dir}: {name} is whole at lsn {}, epoch {}\n\
-             log         {} records in {} frames, {} segments, {} bytes\n\
+             log         {} in {}, {}\n\
              checkpoint  {}\n\
-             state       {} items, audit passed, digest {digest}",
+             state       {}, audit passed, digest {digest}",
             store.structure.lsn(),
             store.manifest.epoch,
-            log.records,
-            log.frames,
-            log.segments,
-            log.bytes,
+            counted(log.records, "record"),
+            counted(log.frames, "frame"),
+            counted(log.segments, "segment"),
             if report.checkpoint_lsn.0 == 0 {
                 "none".to_owned()
             } else {
-                format!("believed, at lsn {}; {} records replayed above it", report.checkpoint_lsn, report.records)
+                format!(
+                    "believed, at lsn {}; {} replayed above it",
+                    report.checkpoint_lsn,
+                    counted(report.records, "record")
+                )
             },
-            digest.count,
+            counted(digest.count, "item"),
         );
         output::print(&text)?;
     }
