@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod cli;
+mod crash;
 mod dev;
 mod facility;
 mod format;
