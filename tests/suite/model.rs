@@ -72,7 +72,7 @@ fn the_structure_does_what_the_plain_model_does() {
 /// One sequence; the last of them is a long one.
 fn run(seed: u64) -> BTreeMap<&'static str, u32> {
     let mut pair = Pair::new(seed);
-    if seed % 8 > 0 {
+    if !seed.is_multiple_of(8) {
         pair.set_up();
     }
     for _ in 0..if seed + 1 == SEQUENCES { 50 * STEPS } else { STEPS } {
