@@ -162,15 +162,14 @@ impl Pair {
             }
             Request::EndQuarantine { list } => self.real.list_target(*list).map_or(0, of_target),
             Request::Stack { body: Body::Join { target }, .. } => of_target(*target),
-            Request::Stack { body, .. } => match body {
-                Body::Leave { member }
-                | Body::Acquire { member, .. }
-                | Body::Claim { member, .. }
-                | Body::Release { member, .. } => {
-                    self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list)
-                }
-                _ => 0,
-            },
+            Request::Stack {
+                body:
+                    Body::Leave { member }
+                    | Body::Acquire { member, .. }
+                    | Body::Claim { member, .. }
+                    | Body::Release { member, .. },
+                ..
+            } => self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list),
             _ => 0,
         }
     }
