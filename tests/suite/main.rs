@@ -2,14 +2,18 @@
 
 mod checkpoints;
 mod cli;
+mod crash;
 mod dev;
 mod facility;
 mod format;
 mod hex;
+mod images;
+mod kills;
 mod model;
 mod old_files;
 mod profiles;
 mod records;
+mod requirements;
 mod samples;
 mod stack;
 mod tidy;

@@ -314,7 +314,17 @@ impl Pair {
                     assert!(!(first.0..first.0 + u64::from(count)).contains(&token), "{token} is not gone");
                 }
             }
-            Answer::Done | Answer::Joined(_) => {}
+            Answer::Joined(membership) => {
+                let Request::Stack { actor, .. } = request else { panic!("nobody joined") };
+                let stack = self.plain.alive_at(actor.slot).expect("joined");
+                let joined = self.plain.stacks[stack].as_ref().expect("joined").joined;
+                let list = (0..LISTS).find(|list| target(*list) == membership.target).expect("a list");
+                assert_eq!(joined[list], Some(membership.member));
+                if let Decision::Repeat { first, .. } = *decision {
+                    assert_eq!(membership.member.joined, first, "a repeat names its own membership only");
+                }
+            }
+            Answer::Done => {}
         }
     }
 
