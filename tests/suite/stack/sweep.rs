@@ -78,7 +78,7 @@ fn check(memory: &Memory, hosts: &[Host], turn: u32) {
             assert!(host.allowable.contains(socket.port), "turn {turn}: port {}", socket.port);
         }
     }
-    if turn % 16 == 0 {
+    if turn.is_multiple_of(16) {
         memory.audit();
     }
 }
