@@ -2,11 +2,11 @@
 //!
 //! A checkpoint is a cache of the log, never the truth: whatever is wrong with one is an error that
 //! the caller answers by taking an older one and replaying more. It counts only after it was
-//! [proven](write): synced, read back from the disk, opened as a copy and compared; and only with
+//! [proven](write()): synced, read back from the disk, opened as a copy and compared; and only with
 //! the [`Proof`] that this gave, which the caller puts in MANIFEST.
 //!
 //! The rows are kept by a [`CheckpointStore`]: [`SledStore`] in real files, and, with the feature
-//! `sim`, `FlatStore` through [`Disk`](crate::disk::Disk), so that the simulated disk can lose it.
+//! `sim`, `FlatStore` through [`Disk`], so that the simulated disk can lose it.
 //! Neither is trusted: all proof is in the code that both share.
 #![forbid(unsafe_code)]
 

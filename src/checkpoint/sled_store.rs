@@ -50,10 +50,10 @@ impl CheckpointStore for SledStore {
             guarded("write", dir, || db.insert(key, value))?;
         }
         guarded("flush", dir, || db.flush())?;
-        guarded("close", dir, || Ok(drop(db)))?;
+        close(db, dir)?;
         // Opening rewrites files: the second time here, so that what is proven stays as it is.
         let db = open(dir)?;
-        guarded("close", dir, || Ok(drop(db)))
+        close(db, dir)
     }
 
     fn copy(&self) -> Result<Box<dyn PrivateCopy>, CheckpointError> {
@@ -87,7 +87,7 @@ impl PrivateCopy for SledCopy {
         let dir = self.dir.path();
         let db = open(dir)?;
         let result = read_rows(&db, dir, sink);
-        guarded("close", dir, || Ok(drop(db)))?;
+        close(db, dir)?;
         result
     }
 }
@@ -110,6 +110,13 @@ fn open(dir: &Path) -> Result<sled::Db, CheckpointError> {
             }
         }
         config.open()
+    })
+}
+
+fn close(db: sled::Db, dir: &Path) -> Result<(), CheckpointError> {
+    guarded("close", dir, || {
+        drop(db);
+        Ok(())
     })
 }
 
@@ -136,5 +143,32 @@ fn guarded<T>(
             source: Box::new(source),
         }),
         Err(_) => Err(CheckpointError::Panicked { operation, path: dir.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_backend_is_an_error() {
+        let error = guarded("read", Path::new("/x"), || -> sled::Result<()> { panic!("as sled may") });
+        assert!(matches!(error, Err(CheckpointError::Panicked { operation: "read", .. })));
+    }
+
+    #[test]
+    fn a_locked_database_is_waited_for_and_no_other_error_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = sled::Config::new().path(dir.path()).flush_every_ms(None);
+        let held = config.open().unwrap();
+        let other = sled::Config::new().path(dir.path()).flush_every_ms(None).open().expect_err("it is held");
+        assert!(is_locked(&other), "{other}");
+        assert!(!is_locked(&sled::Error::Io(io::ErrorKind::NotFound.into())));
+        let waiting = thread::spawn({
+            let dir = dir.path().to_owned();
+            move || open(&dir).map(drop)
+        });
+        drop((held, config));
+        waiting.join().unwrap().expect("opened once it is free");
     }
 }

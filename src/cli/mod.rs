@@ -1,1 +1,68 @@
-//! cli: to come.
+//! The command line: what was typed, one file per verb, and what is shown.
+//!
+//! Results go to standard output, messages to standard error. `exit` is the one place that gives a
+//! failure its number; `output` the one that writes. Every verb but `dev`, `store init`, `store
+//! adopt` and `store exercise` reads only and changes no byte of a store.
+#![forbid(unsafe_code)]
+
+mod args;
+mod dev;
+mod display;
+mod exercise;
+mod exit;
+mod log;
+mod map;
+mod output;
+mod row;
+#[cfg(test)]
+mod sample;
+mod size;
+mod source;
+mod state;
+mod store;
+
+use args::Typed;
+use args::Verb;
+use clap::FromArgMatches;
+use exit::Exit;
+use exit::Failure;
+use std::ffi::OsString;
+
+/// Where `dev` keeps its store, and where `display` looks.
+pub(crate) const DATA_DEFAULT: &str = "./portplex-data";
+
+/// Runs the command line that was typed, the program's name first, and returns the exit code.
+pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
+    let typed = args::command().try_get_matches_from(typed).and_then(|matches| Typed::from_arg_matches(&matches));
+    let typed = match typed {
+        Ok(typed) => typed,
+        Err(error) => return told_by_parser(&error).code(),
+    };
+    let (is_json, done) = match &typed.verb {
+        Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
+        Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
+        Verb::Display(args) => (args.is_json(), args.run()),
+        Verb::Store(args) => (args.is_json(), args.run()),
+        Verb::Log(args) => (args.is_json(), args.run()),
+    };
+    match done {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            output::tell_failure(&failure, is_json);
+            failure.exit().code()
+        }
+    }
+}
+
+/// Help and version are results, everything else is a mistake; both are printed here.
+fn told_by_parser(error: &clap::Error) -> Exit {
+    let is_mistake = error.use_stderr();
+    match error.print().map_err(Failure::Output) {
+        _ if is_mistake => Exit::Usage,
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            output::tell_failure(&failure, false);
+            failure.exit()
+        }
+    }
+}

@@ -18,8 +18,11 @@ use std::time::Duration;
 const SPARE_TICK: Duration = Duration::from_millis(50);
 /// How often the watermark is synced under load.
 const WATERMARK_TICKS: u32 = 20;
-/// How often it is asked whether a checkpoint is due, and how long after one that failed.
+/// How often it is asked whether a checkpoint is due; where a little log makes one due, as tests
+/// want it; and how long after one that failed.
 const CHECKPOINT_TICK: Duration = Duration::from_millis(500);
+const CHECKPOINT_TICK_SHORT: Duration = Duration::from_millis(10);
+const CHECKPOINT_LOG_BYTES_FEW: u64 = 1 << 20;
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(30);
 
 /// Threads that run until they are stopped.
@@ -109,9 +112,11 @@ fn tend_spare(stop: &Stop, checkpointer: &Checkpointer, spare: &SpareFiller, wat
 }
 
 fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {
-    let mut pause = CHECKPOINT_TICK;
+    let few = checkpointer.log_bytes_due() < CHECKPOINT_LOG_BYTES_FEW;
+    let tick = if few { CHECKPOINT_TICK_SHORT } else { CHECKPOINT_TICK };
+    let mut pause = tick;
     while !stop.wait(pause) {
         let failed = checkpointer.is_due() && checkpointer.run().is_err();
-        pause = if failed { CHECKPOINT_RETRY } else { CHECKPOINT_TICK };
+        pause = if failed { CHECKPOINT_RETRY } else { tick };
     }
 }

@@ -11,14 +11,13 @@
 #![forbid(unsafe_code)]
 
 use super::CallError;
-use super::Completer;
-use super::Page;
-use super::Query;
 use super::RecoveryReport;
 use super::Renewal;
 use super::Reply;
 use super::clock::Clock;
 use super::clock::RandomStream;
+use super::command::Command;
+use super::command::Waiting;
 use super::deadlines::Deadlines;
 use super::deadlines::Due;
 use super::options::BATCH_RECORDS_MAX;
@@ -48,54 +47,6 @@ use crate::wal::StoreError;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What the queue carries.
-#[derive(Debug)]
-pub enum Command {
-    /// A request and whom to answer.
-    Request(Request, Completer<Reply>),
-    /// A renewal.
-    Renew(Actor, u64, Completer<Renewal>),
-    /// A read.
-    Query(Query, Completer<Page>),
-    /// From here on a watcher wants every event; answered with the lsn before the first of them.
-    Watch(Completer<Lsn>),
-}
-
-impl Command {
-    /// Answers without doing anything.
-    pub(crate) fn refuse(self, error: &CallError) {
-        match self {
-            Self::Request(_, completer) => completer.complete(Err(error.clone())),
-            Self::Renew(_, _, completer) => completer.complete(Err(error.clone())),
-            Self::Query(_, completer) => completer.complete(Err(error.clone())),
-            Self::Watch(completer) => completer.complete(Err(error.clone())),
-        }
-    }
-}
-
-/// An answer that waits for its frame's sync.
-enum Waiting {
-    Reply(Completer<Reply>, Result<Reply, CallError>),
-    Renewal(Completer<Renewal>, Result<Renewal, CallError>),
-    Page(Completer<Page>, Page),
-    Watch(Completer<Lsn>, Lsn),
-}
-
-impl Waiting {
-    /// Answers; with an `error`, that instead of the answer.
-    fn answer(self, error: Option<&CallError>) {
-        fn give<T>(completer: Completer<T>, answer: Result<T, CallError>, error: Option<&CallError>) {
-            completer.complete(error.map_or(answer, |error| Err(error.clone())));
-        }
-        match self {
-            Self::Reply(completer, answer) => give(completer, answer, error),
-            Self::Renewal(completer, answer) => give(completer, answer, error),
-            Self::Page(completer, page) => give(completer, Ok(page), error),
-            Self::Watch(completer, lsn) => give(completer, Ok(lsn), error),
-        }
-    }
-}
-
 /// Counters since the open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -119,6 +70,7 @@ pub struct Engine {
     counters: Counters,
     floor: ClockFloor,
     quarantine_ms: u32,
+    quarantine_timer: bool,
     /// Frame times never run backwards within one open.
     last_boot: BootMs,
     last_wall: WallMs,
@@ -143,11 +95,12 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
+    pub(crate) quarantine_timer: bool,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms } = parts;
+        let Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms, quarantine_timer } = parts;
         let now = clock.boot_ms();
         let mut engine = Self {
             structure,
@@ -160,6 +113,7 @@ impl Engine {
             counters: Counters::default(),
             floor,
             quarantine_ms,
+            quarantine_timer,
             last_boot: BootMs(0),
             last_wall: WallMs(0),
             payload: Vec::new(),
@@ -399,6 +353,7 @@ impl Engine {
                     Some(name) => (Request::MarkFailed { name, incarnation }, None),
                     None => continue,
                 },
+                Due::Quarantine { .. } if !self.quarantine_timer => continue,
                 Due::Quarantine { list } => {
                     lists += 1;
                     (Request::EndQuarantine { list }, Some(list))

@@ -22,7 +22,7 @@ use super::checkpointer;
 use super::checkpointer::Checkpointer;
 use super::clock::Clock;
 use super::clock::SystemClock;
-use super::engine::Command;
+use super::command::Command;
 use super::engine::Counters;
 use super::engine::Engine;
 use super::error::OpenError;

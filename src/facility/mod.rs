@@ -8,6 +8,7 @@
 mod background;
 mod checkpointer;
 mod clock;
+mod command;
 mod connection;
 mod deadlines;
 mod engine;
@@ -24,8 +25,9 @@ mod watch;
 
 pub use checkpointer::Error as CheckpointNowError;
 pub use clock::{Clock, RandomStream, SystemClock, kernel_boot_id, random_u64};
+pub use command::Command;
 pub use connection::{Answered, Attached, Connection, Pending, PendingRenewal};
-pub use engine::{Command, Counters, Engine};
+pub use engine::{Counters, Engine};
 pub use error::OpenError;
 pub use local::{Closed, LocalFacility, Machine};
 pub use options::{Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};

@@ -7,16 +7,16 @@ use std::time::Duration;
 /// Most commands that may wait in the queue; one more is answered `Overloaded`.
 pub const QUEUE_LENGTH_MAX: usize = 65_536;
 /// Most records in one frame.
-pub const BATCH_RECORDS_MAX: usize = 16_384;
+pub(crate) const BATCH_RECORDS_MAX: usize = 16_384;
 /// Most rows in one page of a read.
 pub const PAGE_ROWS_MAX: usize = 1_024;
 /// Most lists whose quarantine is ended in one frame: timers must not starve callers.
-pub const READY_LISTS_MAX: usize = 64;
+pub(crate) const READY_LISTS_MAX: usize = 64;
 /// Most events a watcher may be behind.
 pub const WATCH_EVENTS_MAX: usize = 65_536;
 
 /// A sync or a stop of the process that is longer is no time in which the facility listened, ms.
-pub const DEAF_MS_MIN: u64 = 100;
+pub(crate) const DEAF_MS_MIN: u64 = 100;
 
 /// How a facility is opened. [`Default`] is right for production.
 #[derive(Clone, Debug)]
@@ -31,6 +31,10 @@ pub struct Options {
     pub segment_size: u64,
     /// Quarantine of lists without a policy of their own. Under a second is for tests only.
     pub quarantine: Duration,
+    /// Whether quarantine ends by itself when it is due. Off, it ends only when
+    /// [`EndQuarantine`](crate::structure::Request::EndQuarantine) is asked for, and never early:
+    /// for tests whose runs repeat.
+    pub quarantine_timer: bool,
     /// Commands that may wait; at most [`QUEUE_LENGTH_MAX`].
     pub queue_length: usize,
     /// A checkpoint is due after so many bytes of log.
@@ -54,6 +58,7 @@ impl Default for Options {
             structure: None,
             segment_size: 16 << 20,
             quarantine: Duration::from_secs(120),
+            quarantine_timer: true,
             queue_length: QUEUE_LENGTH_MAX,
             checkpoint_log_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(15 * 60),

@@ -132,7 +132,8 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked);
     let quarantine_ms = u32::try_from(options.quarantine.as_millis()).unwrap_or(u32::MAX);
     let clock = Arc::clone(&machine.clock);
-    let parts = Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms };
+    let quarantine_timer = options.quarantine_timer;
+    let parts = Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms, quarantine_timer };
     Ok(Opened { engine: Engine::new(parts), checkpointer })
 }
 

@@ -8,7 +8,7 @@ use super::Ticket;
 use super::checkpointer::Checkpointer;
 use super::checkpointer::Error as CheckpointError;
 use super::clock::Clock;
-use super::engine::Command;
+use super::command::Command;
 use super::engine::Engine;
 use super::error::OpenError;
 use super::local::Machine;

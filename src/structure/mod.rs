@@ -45,6 +45,8 @@ mod request;
 mod retry;
 mod slab;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use audit::Fault;
 pub use decide::{CONNECTORS_MAX, LISTS_MAX, MEMBERS_MAX, SETS_MAX};

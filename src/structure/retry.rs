@@ -98,7 +98,7 @@ impl Window {
 
     /// What is remembered, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Executed)> {
-        (self.lowest..).zip(&self.ring).filter_map(|(number, executed)| Some((number, executed.as_ref()?)))
+        self.ring.iter().zip(self.lowest..).filter_map(|(executed, number)| Some((number, executed.as_ref()?)))
     }
 }
 

@@ -237,6 +237,8 @@ pub enum NotAStore {
     NoLock,
     /// LOCK is there, MANIFEST never was: `init` was interrupted.
     InitUnfinished,
+    /// There is a file named LOCK, and nothing else of a store.
+    NoManifest,
 }
 
 impl NotAStore {
@@ -244,6 +246,7 @@ impl NotAStore {
         match self {
             Self::NoLock => "there is no LOCK file",
             Self::InitUnfinished => "its init was interrupted",
+            Self::NoManifest => "there is no MANIFEST file",
         }
     }
 }

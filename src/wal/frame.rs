@@ -184,6 +184,11 @@ pub fn size_of(start: &[u8], left: u64, payload_size_max: usize) -> Result<u64, 
     if fits { Ok(frame_size(size as usize)) } else { Err(FrameFault::Length { size, size_max: payload_size_max }) }
 }
 
+/// Whether a block has a frame's magic.
+pub(crate) fn starts_like_one(block: &[u8]) -> bool {
+    block.starts_with(&FRAME_MAGIC.to_le_bytes())
+}
+
 /// Reads a frame from exactly the bytes that [`size_of`] named.
 ///
 /// # Errors

@@ -1,4 +1,21 @@
-//! wal: the log, bytes in order. Skeleton.
+//! The log: bytes in order.
+//!
+//! A store is a directory. [`init`] makes it; [`lock`], [`survey`] and [`replay`] read it without
+//! changing a byte, in this order; [`Appender::begin`] makes an allowed open count and appends from
+//! then on. What is on the disk, byte by byte, is in `storage-format.md`; its numbers are in
+//! [`constants`].
+//!
+//! ```text
+//!   init        an empty store; MANIFEST comes last
+//!   lock        one writer or many readers
+//!   survey      which MANIFEST is believed, what WATERMARK proves
+//!   replay      walk over the segments; verdict on every misfit
+//!   begin       frame above what is proven encoded anew, MANIFEST, then WATERMARK
+//!   append      one frame, one write, one sync; rotate takes the spare into use
+//! ```
+//!
+//! The log stores payloads and does not know what a record is. What only a crash can do to it is
+//! repaired at the next open; anything else is refused and named, never skipped.
 #![forbid(unsafe_code)]
 
 pub mod constants;
@@ -6,6 +23,7 @@ pub mod frame;
 pub mod segment;
 
 mod appender;
+mod begin;
 mod bytes;
 mod error;
 mod init;
@@ -15,6 +33,8 @@ mod replay;
 mod retire;
 mod spare;
 mod survey;
+mod verdict;
+mod walk;
 mod watermark;
 
 pub use appender::{Appender, OpenStamp, Position};
@@ -22,8 +42,12 @@ pub use error::{LogFault, ManifestFault, NotAStore, Operation, StoreError};
 pub use init::{Creation, Seeds, adopt_moved, init};
 pub use keeper::ManifestKeeper;
 pub use manifest::{ChainEnd, CheckpointEntry, FileEntry, HistoryEntry, Manifest, Seal, SegmentEntry, Undecodable};
-pub use replay::{FrameInfo, FrameSink, Replayed, Verified, read_durable, replay, verify};
+pub use replay::{FrameSink, Replayed, read_durable, replay, verify};
 pub use retire::{Retention, Retired, retire};
 pub use spare::SpareFiller;
 pub use survey::{Survey, lock, survey};
+pub use walk::FrameInfo;
 pub use watermark::{Watermark, WatermarkFile};
+
+#[cfg(test)]
+mod tests;

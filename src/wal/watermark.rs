@@ -136,7 +136,7 @@ pub struct WatermarkFile {
 #[derive(Debug)]
 struct State {
     last: Watermark,
-    synced_sequence: u64,
+    synced_sequence: Option<u64>,
 }
 
 impl WatermarkFile {
@@ -147,7 +147,7 @@ impl WatermarkFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(disk, dir)?,
             other => other.map_err(|error| StoreError::io(&path, Operation::Open, error))?,
         };
-        let state = Mutex::new(State { last: first, synced_sequence: 0 });
+        let state = Mutex::new(State { last: first, synced_sequence: None });
         let watermark = Self { path, file, state };
         watermark.write(&first)?;
         Ok(watermark)
@@ -170,14 +170,14 @@ impl WatermarkFile {
     pub fn sync(&self) -> Result<(), StoreError> {
         let sequence = {
             let state = self.state.lock();
-            if state.synced_sequence == state.last.sequence {
+            if state.synced_sequence == Some(state.last.sequence) {
                 return Ok(());
             }
             state.last.sequence
         };
         self.file.sync_data().map_err(|error| StoreError::io(&self.path, Operation::Sync, error))?;
         let mut state = self.state.lock();
-        state.synced_sequence = state.synced_sequence.max(sequence);
+        state.synced_sequence = state.synced_sequence.max(Some(sequence));
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl WatermarkFile {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         let state = self.state.lock();
-        state.synced_sequence != state.last.sequence
+        state.synced_sequence != Some(state.last.sequence)
     }
 
     fn write(&self, slot: &Watermark) -> Result<(), StoreError> {

@@ -4,12 +4,16 @@
 //! and every one of them stands in the document as an example.
 
 use crate::hex;
+use portplex::checkpoint::{self, FlatStore};
+use portplex::disk::Disk;
+use portplex::disk::sim::SimDisk;
 use portplex::ident::{
     BootId, BootMs, ConnectorName, GroupNumber, HistoryId, Identity, Incarnation, Lsn, MachineId, PortMask, PortSet,
     ProcessId, StructureName, Target, Transport, WallMs,
 };
 use portplex::record::{self, HistoryRow, rows};
 use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp};
+use std::path::Path;
 
 const HASH: u64 = 0x8877_6655_4433_2211;
 const ALL: u64 = u64::MAX;
@@ -312,4 +316,39 @@ fn the_document_shows_exactly_the_golden_bytes() {
     for ((name, shown), (_, golden)) in shown.iter().zip(&golden) {
         assert_eq!(hex::text(&hex::bytes(shown)), hex::text(&hex::bytes(golden)), "{name}");
     }
+}
+
+/// A small state, as items and as the rows that the document shows.
+fn small_state() -> Vec<Item> {
+    let wanted = ["head", "list", "connector", "member", "grant-whole"];
+    items().into_iter().filter(|(what, _, _)| wanted.contains(what)).map(|(_, item, _)| item).collect()
+}
+
+#[test]
+fn the_rows_of_a_small_checkpoint_are_those_of_the_document() {
+    let shown = hex::examples(&["row"]);
+    let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["row histories", "row items", "row seal"]);
+    let golden: Vec<Vec<u8>> = shown.iter().map(|(_, text)| hex::bytes(text)).collect();
+    let flat: Vec<u8> = golden.iter().flat_map(|row| [&[9, 0, 0, 0], &size(row)[..], row].concat()).collect();
+
+    let (disk, dir) = (SimDisk::new(), Path::new("/ckpt"));
+    disk.create_dir(dir).expect("an empty disk");
+    let mut items = small_state().into_iter();
+    let proof = checkpoint::write(&disk, &FlatStore, dir, 2, &mut items, &[HISTORY], Lsn(1_048_600)).expect("written");
+    let written = disk.bytes(&dir.join("2/rows")).expect("written");
+    assert_eq!(hex::text(&written), hex::text(&flat));
+
+    let item_bytes = &golden[1][9..];
+    assert_eq!((proof.count, proof.digest), (5, *blake3::hash(item_bytes).as_bytes()));
+    assert_eq!(golden[2][9..][34..66], proof.digest);
+    assert_eq!(golden[2][9..][74..], *blake3::hash(&golden[0][9..]).as_bytes());
+    let loaded = checkpoint::load(&disk, &FlatStore, dir, &proof).expect("loaded");
+    assert!(loaded.items().eq(small_state()));
+    assert_eq!(loaded.histories(), [HISTORY]);
+}
+
+/// Size of a row's value as the losable twin's file has it.
+fn size(row: &[u8]) -> [u8; 4] {
+    u32::try_from(row.len() - 9).expect("rows are small").to_le_bytes()
 }

@@ -1,0 +1,101 @@
+//! `portplex log`: the log of a store, record by record; changes no byte.
+#![forbid(unsafe_code)]
+
+mod dump;
+mod names;
+mod shape;
+mod verify;
+mod wall;
+
+pub(crate) use names::Names;
+
+use super::exit::Exit;
+use super::exit::Failure;
+use super::store::OfflineArgs;
+use crate::disk::LockMode;
+use crate::facility::Machine;
+use crate::ident::Lsn;
+use crate::record;
+use crate::structure::Event;
+use crate::wal;
+use crate::wal::FrameInfo;
+use crate::wal::Replayed;
+use std::path::Path;
+
+/// Print and check the log of a store.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    #[command(subcommand)]
+    verb: LogVerb,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum LogVerb {
+    /// Print every record with its lsn and time: who got which port, and when
+    #[command(after_long_help = dump::EXAMPLES)]
+    Dump(OfflineArgs),
+    /// Read every segment from its first byte to its end and check all of it
+    #[command(after_long_help = verify::EXAMPLES)]
+    Verify(OfflineArgs),
+}
+
+impl LogArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        match &self.verb {
+            LogVerb::Dump(args) | LogVerb::Verify(args) => args.json,
+        }
+    }
+
+    pub(crate) fn run(&self) -> Result<Exit, Failure> {
+        match &self.verb {
+            LogVerb::Dump(args) => dump::run(args),
+            LogVerb::Verify(args) => verify::run(args),
+        }
+    }
+}
+
+/// One record where it stands.
+pub(crate) struct Placed<'a> {
+    pub(crate) frame: &'a FrameInfo,
+    pub(crate) lsn: Lsn,
+    pub(crate) event: &'a Event,
+}
+
+/// What a walk over the whole log found.
+pub(crate) struct Walked {
+    pub(crate) replayed: Replayed,
+    pub(crate) segments: usize,
+    pub(crate) frames: u64,
+    pub(crate) records: u64,
+    /// What an operator should read.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Walks the whole log under a shared lock and hands over every record. What `see` returns as an
+/// error ends the walk and comes back.
+pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>) -> Result<Walked, Failure> {
+    let disk = Machine::real().disk;
+    let _lock = wal::lock(&*disk, dir, LockMode::Shared)?;
+    let survey = wal::survey(&*disk, dir)?;
+    let (mut stopped, mut frames, mut records) = (None, 0, 0);
+    let walked = wal::verify(&*disk, dir, &survey, &mut |frame, payload| {
+        frames += 1;
+        let mut lsn = frame.first;
+        for event in record::Records::new(payload, frame.count) {
+            let event = event.map_err(|error| frame.corrupt(lsn, error))?;
+            if let Err(failure) = see(&Placed { frame, lsn, event: &event }) {
+                stopped = Some(failure);
+                return Err(frame.corrupt(lsn, "the reader stopped"));
+            }
+            lsn = lsn.next();
+            records += 1;
+        }
+        Ok(())
+    });
+    if let Some(failure) = stopped {
+        return Err(failure);
+    }
+    let (replayed, segments) = (walked?, survey.manifest.segments.len());
+    let warnings = [survey.warnings, replayed.warnings.clone()].concat();
+    Ok(Walked { replayed, segments, frames, records, warnings })
+}

@@ -1,0 +1,71 @@
+//! `portplex store`: what an operator does to a store as a whole.
+#![forbid(unsafe_code)]
+
+mod adopt;
+mod dump;
+mod init;
+mod verify;
+
+use super::exercise;
+use super::exercise::ExerciseArgs;
+use super::exit::Exit;
+use super::exit::Failure;
+use std::path::PathBuf;
+
+/// Make, check, print and exercise a store.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    verb: StoreVerb,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum StoreVerb {
+    /// Make an empty store; a directory that an interrupted init left is begun again
+    #[command(after_long_help = init::EXAMPLES)]
+    Init(init::InitArgs),
+    /// Read every byte of a store and check all of it; changes none
+    #[command(after_long_help = verify::EXAMPLES)]
+    Verify(OfflineArgs),
+    /// Print the whole state as JSON lines; changes no byte
+    #[command(after_long_help = dump::EXAMPLES)]
+    Dump(OfflineArgs),
+    /// Say what happened to a store that is no longer where it was
+    #[command(after_long_help = adopt::EXAMPLES)]
+    Adopt(adopt::AdoptArgs),
+    /// Send random requests of every kind, for a test that kills, freezes or starves this process
+    #[command(after_long_help = exercise::EXAMPLES)]
+    Exercise(ExerciseArgs),
+}
+
+/// A store that is read offline.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct OfflineArgs {
+    /// Directory of the store
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// JSON instead of text, errors and warnings too
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl StoreArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        match &self.verb {
+            StoreVerb::Init(args) => args.json,
+            StoreVerb::Verify(args) | StoreVerb::Dump(args) => args.json,
+            StoreVerb::Adopt(args) => args.json,
+            StoreVerb::Exercise(args) => args.json,
+        }
+    }
+
+    pub(crate) fn run(&self) -> Result<Exit, Failure> {
+        match &self.verb {
+            StoreVerb::Init(args) => init::run(args),
+            StoreVerb::Verify(args) => verify::run(args),
+            StoreVerb::Dump(args) => dump::run(args),
+            StoreVerb::Adopt(args) => adopt::run(args),
+            StoreVerb::Exercise(args) => exercise::run(args),
+        }
+    }
+}
