@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// As it should.
     Well,
     /// Requests are lost: nothing is done.
@@ -25,7 +25,7 @@ pub enum Mode {
 
 /// The structure and what is around it; copies are other connections to it.
 #[derive(Clone)]
-pub struct Memory(Arc<Mutex<Core>>);
+pub(super) struct Memory(Arc<Mutex<Core>>);
 
 struct Core {
     structure: Structure,
@@ -38,10 +38,10 @@ struct Core {
     seen: Vec<Request>,
 }
 
-pub const QUARANTINE_MS: u32 = 1_000;
+pub(super) const QUARANTINE_MS: u32 = 1_000;
 
 impl Memory {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Core {
             structure: Structure::new(StructureName::default()),
             mode: Mode::Well,
@@ -54,20 +54,20 @@ impl Memory {
         })))
     }
 
-    pub fn door(&self) -> Arc<dyn Facility> {
+    pub(super) fn door(&self) -> Arc<dyn Facility> {
         Arc::new(self.clone())
     }
 
-    pub fn set(&self, mode: Mode) {
+    pub(super) fn set(&self, mode: Mode) {
         self.0.lock().mode = mode;
     }
 
-    pub fn mode(&self) -> Mode {
+    pub(super) fn mode(&self) -> Mode {
         self.0.lock().mode
     }
 
     /// Opens anew, as after a crash: all incarnations must attach, and what was held back is lost.
-    pub fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         let mut core = self.0.lock();
         core.held.clear();
         core.history += 1;
@@ -76,7 +76,7 @@ impl Memory {
     }
 
     /// Gives the answers that were held back.
-    pub fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         let held = std::mem::take(&mut self.0.lock().held);
         for (completer, reply) in held {
             completer.complete(Ok(reply));
@@ -84,7 +84,7 @@ impl Memory {
     }
 
     /// Lets time pass and ends what quarantine is over.
-    pub fn pass(&self, ms: u64) {
+    pub(super) fn pass(&self, ms: u64) {
         let mut core = self.0.lock();
         core.now += ms;
         for list in 0..16 {
@@ -96,23 +96,23 @@ impl Memory {
     }
 
     /// Requests since the last call.
-    pub fn seen(&self) -> Vec<Request> {
+    pub(super) fn seen(&self) -> Vec<Request> {
         std::mem::take(&mut self.0.lock().seen)
     }
 
     /// Hands a request in past the mode.
-    pub fn operate(&self, request: &Request) -> Result<Reply, Refusal> {
+    pub(super) fn operate(&self, request: &Request) -> Result<Reply, Refusal> {
         self.0.lock().execute(request)
     }
 
-    pub fn owner(&self, target: Target, port: u16) -> Option<ConnectorName> {
+    pub(super) fn owner(&self, target: Target, port: u16) -> Option<ConnectorName> {
         match self.0.lock().structure.owner(target, port) {
             PortOwner::Held { connector, .. } => Some(connector),
             _ => None,
         }
     }
 
-    pub fn audit(&self) {
+    pub(super) fn audit(&self) {
         self.0.lock().structure.audit().expect("every invariant holds");
     }
 }
