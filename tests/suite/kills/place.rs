@@ -5,6 +5,7 @@ use portplex::wal::Manifest;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// What a child was doing when it was killed. One kill may be inside rotation and checkpoint both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,19 @@ pub(crate) fn of_init(dir: &Path, locked: bool) -> Place {
     Place { init: locked && !complete, ..Place::default() }
 }
 
+/// What was in the checkpoints' directory, and when it was changed.
+pub(crate) type Checkpoints = BTreeSet<(String, SystemTime)>;
+
+/// Looks before a run: what an earlier kill left there says nothing about the next one.
+pub(crate) fn checkpoints(dir: &Path) -> Checkpoints {
+    let entries = fs::read_dir(dir.join("ckpt")).into_iter().flatten().flatten();
+    let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|metadata| metadata.modified());
+    let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, changed(&entry).ok()?)));
+    named.collect()
+}
+
 /// Judges a kill of `store exercise`; `locked` = it was seen to hold the lock before.
-pub(crate) fn of_exercise(dir: &Path, ended: &Ended, locked: bool) -> Place {
+pub(crate) fn of_exercise(dir: &Path, ended: &Ended, locked: bool, before: &Checkpoints) -> Place {
     if ended.out.is_empty() {
         return Place { recovery: locked, ..Place::default() };
     }
@@ -37,11 +49,14 @@ pub(crate) fn of_exercise(dir: &Path, ended: &Ended, locked: bool) -> Place {
     let is_half_written = next.is_none() && dir.join("MANIFEST.tmp").exists();
     let all: Vec<&Manifest> = [Some(&first), Some(&second), next.as_ref()].into_iter().flatten().collect();
     let segments = |manifest: &Manifest| manifest.segments.iter().map(|segment| segment.number).collect();
-    let generations = |manifest: &Manifest| manifest.checkpoints.iter().map(|entry| entry.generation).collect();
+    let generations =
+        |manifest: &Manifest| -> BTreeSet<u64> { manifest.checkpoints.iter().map(|entry| entry.generation).collect() };
     let files = numbers(&dir.join("wal"), ".seg");
-    let directories = numbers(&dir.join("ckpt"), "");
-    let has_temporary = !numbers(&dir.join("ckpt"), ".tmp").is_empty();
-    let checkpoint = has_temporary || differs(&all, &directories, &generations);
+    let is_unlisted = |name: &str| {
+        name.parse().map_or(true, |number: u64| all.iter().any(|manifest| !generations(manifest).contains(&number)))
+    };
+    let checkpoint = checkpoints(dir).difference(before).any(|(name, _)| is_unlisted(name))
+        || all.windows(2).any(|pair| generations(pair[0]) != generations(pair[1]));
     let rotation = differs(&all, &files, &segments) || is_half_written && !checkpoint;
     Place { rotation, checkpoint, ..Place::default() }
 }
