@@ -62,6 +62,9 @@ impl Upkeep {
     }
 }
 
+/// What a thread does.
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Starts both threads.
 pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result<Upkeep, OpenError> {
     let stop = Arc::new(Stop::default());
@@ -76,8 +79,7 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
         let checkpointer = Arc::clone(checkpointer);
         move || make_checkpoints(&stop, &checkpointer)
     };
-    let works: [(&str, Box<dyn FnOnce() + Send>); 2] =
-        [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
+    let works: [(&str, Work); 2] = [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
     for (name, work) in works {
         match std::thread::Builder::new().name(name.into()).spawn(work) {
             Ok(thread) => upkeep.threads.push(thread),

@@ -172,13 +172,13 @@ pub(crate) enum Remains {
 }
 
 pub(crate) fn remains(disk: &dyn Disk, dir: &Path) -> Result<Remains, StoreError> {
-    let temporary = format!("{MANIFEST}{TEMPORARY}");
+    let temporaries = manifest_temporaries();
     let mut foreign = None;
     for entry in survey::list(disk, dir)? {
         match entry.name.as_str() {
             LOCK | WATERMARK if !entry.is_dir => {}
             LOG_DIR | CHECKPOINT_DIR if entry.is_dir => {}
-            name if name == temporary || name == LOST_AND_FOUND => {}
+            name if temporaries.iter().any(|temporary| temporary == name) || name == LOST_AND_FOUND => {}
             _ => foreign = foreign.or(Some(entry.name)),
         }
     }
@@ -214,14 +214,15 @@ fn has_frames(disk: &dyn Disk, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Names under which the two MANIFESTs are made. Also an open that found MANIFEST where `init` was
+/// killed, and lost power before the name was durable, leaves the second without the first.
+fn manifest_temporaries() -> [String; 2] {
+    [MANIFEST, MANIFEST_COPY].map(|name| format!("{name}{TEMPORARY}"))
+}
+
 fn remove_remains(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
-    let paths = [
-        dir.join(WATERMARK),
-        dir.join(format!("{MANIFEST}{TEMPORARY}")),
-        segment::path(dir, SEGMENT_FIRST),
-        segment::spare_path(dir),
-    ];
-    for path in paths {
+    let paths = [dir.join(WATERMARK), segment::path(dir, SEGMENT_FIRST), segment::spare_path(dir)];
+    for path in manifest_temporaries().map(|name| dir.join(name)).into_iter().chain(paths) {
         match disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(StoreError::io(&path, Operation::Remove, error));

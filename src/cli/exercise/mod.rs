@@ -43,15 +43,16 @@ Examples:
   portplex store dump /tmp/x                 # every grant told and not released is there
 
 Lines on standard output, one JSON object each, flushed one by one:
-  {\"ask\":KIND,\"request\":N,…}       before the request is submitted
-  {\"ok\":KIND,\"request\":N,\"lsn\":L,…}    after it is durable; L is the highest lsn it caused
-  {\"refused\":KIND,\"request\":N,\"why\":NAME}    nothing was changed
+  {\"ask\":KIND,\"request\":N,…}               before the request is submitted
+  {\"ok\":KIND,\"request\":N,\"lsn\":L,…}        after it is durable; L: the highest lsn it caused
+  {\"refused\":KIND,\"request\":N,\"why\":NAME}  nothing was changed
   {\"unknown\":KIND,\"request\":N,\"why\":\"storage-failed\"}    then exit code 74
-  {\"ready\":L,\"transport\":T,\"dvipa\":A,\"lsn\":M}    ports of that list whose hold ended at or below L are free
+  {\"ready\":L,\"transport\":T,\"dvipa\":A,\"lsn\":M}  free: all of that list released up to lsn L
   {\"summary\":{\"operations\":…,\"syncs\":…,\"grants\":…,\"grants_per_sync\":…}}    the last line
-KIND is acquire, claim, release, join, leave, allowable, connect, attach, disconnect, fail, clean-up,
-and from caller 0 alone define, delete, policy, range. A release may name fewer ports than its grant
-has, or a grant that is gone. What ends a hold besides release: leave, disconnect, clean-up.
+
+KIND is acquire, claim, release, join, leave, allowable, connect, attach, disconnect, fail or
+clean-up; from caller 0 alone define, delete, policy or range. A release may name fewer ports than
+its grant has, or a grant that is gone. A hold also ends with leave, disconnect and clean-up.
 
 With --callers 1 quarantine ends only between requests, at points that depend on the stream, after
 everything in it was there for its full time: so the output repeats byte for byte.";
@@ -108,6 +109,7 @@ fn exercise(args: &ExerciseArgs, facility: &LocalFacility, names: Names, lines: 
         facility,
         lines,
         callers: args.callers,
+        grants_wanted: universe.grants_wanted(),
         settle: (args.callers == 1).then(|| quarantine(args)),
         progress: ready::Progress::default(),
         stop: std::sync::atomic::AtomicBool::new(false),

@@ -1,0 +1,548 @@
+//! One workload, made by a seed: every kind of request, rotation, checkpoints, closes and kills.
+//!
+//! Equal seeds on equal disks give equal runs, byte for byte, until something fails. The calm run
+//! notes the state after every turn; a run that fails says how many turns were acknowledged, and so
+//! which states recovery may give.
+
+use super::dice::Dice;
+use super::model::{Held, Model};
+use portplex::checkpoint::FlatStore;
+use portplex::disk::Disk;
+use portplex::disk::sim::SimDisk;
+use portplex::facility::{self, CallError, Clock, Machine, Options, Reply, SetClock, Stepper};
+use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, PortSet, ProcessId, Target, Transport};
+use portplex::record;
+use portplex::structure::{Actor, Answer, Body, Introduction, Member, Policy, PortRange, Refusal, Request, Structure};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the store is on a simulated disk.
+pub(crate) const DIR: &str = "/store";
+/// Quarantine of every list, ms.
+pub(crate) const QUARANTINE_MS: u64 = 2_000;
+const STACKS: usize = 4;
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) turns: u32,
+    /// Turns before which the store is closed and opened again.
+    pub(crate) close_at: u32,
+    /// Turns before which the process is killed.
+    pub(crate) kill_at: u32,
+    /// Turns before which the machine starts again.
+    pub(crate) reboot_at: u32,
+    /// A checkpoint is made every so many turns.
+    pub(crate) checkpoint_every: u32,
+}
+
+impl Plan {
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            segment_size: 16 << 10,
+            quarantine: Duration::from_millis(QUARANTINE_MS),
+            history_bytes: 40 << 10,
+            seed: Some(self.seed),
+            ..Options::default()
+        }
+    }
+}
+
+/// A simulated machine with a set clock.
+pub(crate) fn machine(disk: &SimDisk, boot: u128, ms: u64) -> (Machine, Arc<SetClock>) {
+    let clock = Arc::new(SetClock::new(BootId(boot), ms));
+    let machine = Machine {
+        disk: Arc::new(disk.clone()) as Arc<dyn Disk>,
+        checkpoints: Arc::new(FlatStore),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+    };
+    (machine, clock)
+}
+
+/// The digest of a whole state.
+pub(crate) fn digest(state: &Structure) -> [u8; 32] {
+    record::digest(state.items()).hash
+}
+
+/// What had been acknowledged after a turn.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) digest: [u8; 32],
+    pub(crate) model: Model,
+    /// The boot clock then.
+    pub(crate) now: u64,
+}
+
+/// How far a run came.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Whether `init` was acknowledged.
+    pub(crate) inited: bool,
+    /// Turns acknowledged: also the number of the state after them.
+    pub(crate) acked: usize,
+    /// Whether a turn was under way when it ended.
+    pub(crate) in_flight: bool,
+    /// What failed.
+    pub(crate) error: Option<String>,
+    /// What must never be.
+    pub(crate) faults: Vec<String>,
+    /// The state after every turn, the empty one first; only if asked for.
+    pub(crate) states: Vec<State>,
+    /// Frames, rotations and checkpoints seen.
+    pub(crate) segments: u64,
+    pub(crate) checkpoints: u64,
+}
+
+/// Runs the plan on an empty disk until it is done or fails.
+pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
+    let mut world = World::new(disk, *plan, note_states);
+    if let Err(error) = world.live() {
+        world.progress.error = Some(error);
+    }
+    world.progress
+}
+
+struct Stack {
+    introduction: Introduction,
+    /// The boot under which it last introduced itself.
+    known_boot: BootId,
+    actor: Option<Actor>,
+    has_set: bool,
+    members: BTreeMap<Target, Member>,
+    number: u32,
+    last: Option<Body>,
+}
+
+enum Ask {
+    Operator(Request),
+    Connect(usize),
+    Attach(usize),
+    Stack { stack: usize, body: Body, is_repeat: bool },
+}
+
+struct World {
+    plan: Plan,
+    disk: SimDisk,
+    machine: Machine,
+    clock: Arc<SetClock>,
+    dice: Dice,
+    model: Model,
+    stacks: Vec<Stack>,
+    note_states: bool,
+    progress: Progress,
+}
+
+impl World {
+    fn new(disk: &SimDisk, plan: Plan, note_states: bool) -> Self {
+        let (machine, clock) = machine(disk, 1, 10_000);
+        let stacks = (0..STACKS).map(|number| Stack {
+            introduction: Introduction {
+                name: ConnectorName::new(&format!("SYS{number}.TCPIP")).expect("a name"),
+                identity: Identity { machine: MachineId(number as u128 + 1), boot: BootId(100), process: ProcessId(1) },
+                promise_ms: 0,
+                enforced: false,
+            },
+            known_boot: BootId(0),
+            actor: None,
+            has_set: false,
+            members: BTreeMap::new(),
+            number: 0,
+            last: None,
+        });
+        Self {
+            plan,
+            disk: disk.clone(),
+            machine,
+            clock,
+            dice: Dice::new(plan.seed),
+            model: Model { unsure: [list(2)].into(), ..Model::default() },
+            stacks: stacks.collect(),
+            note_states,
+            progress: Progress::default(),
+        }
+    }
+
+    fn live(&mut self) -> Result<(), String> {
+        facility::init(&self.machine, Path::new(DIR), &self.plan.options()).map_err(|error| error.to_string())?;
+        self.progress.inited = true;
+        let mut stepper = self.open()?;
+        self.note(stepper.structure());
+        for turn in 0..self.plan.turns {
+            if turn == self.plan.close_at {
+                stepper.close().map_err(|error| error.to_string())?;
+                stepper = self.open()?;
+            } else if turn == self.plan.kill_at {
+                drop(stepper);
+                stepper = self.open()?;
+            } else if turn == self.plan.reboot_at {
+                drop(stepper);
+                self.reboot();
+                stepper = self.open()?;
+            }
+            self.upkeep(turn, &stepper)?;
+            let ms = self.dice.below(900);
+            self.clock.advance(ms);
+            self.turn(&mut stepper)?;
+        }
+        self.progress.segments = stepper.engine().appender().position().segment;
+        stepper.close().map_err(|error| error.to_string())
+    }
+
+    fn open(&mut self) -> Result<Stepper, String> {
+        Stepper::open(&self.machine, Path::new(DIR), &self.plan.options()).map_err(|error| error.to_string())
+    }
+
+    /// The machine goes down in order and starts again: everything written is durable, and every
+    /// quarantine that was not over starts again.
+    fn reboot(&mut self) {
+        self.disk.settle();
+        let now = self.clock.boot_ms().0;
+        (self.machine, self.clock) = machine(&self.disk, 2, 500);
+        for rest in &mut self.model.resting {
+            rest.until = if rest.until > now { 500 + QUARANTINE_MS } else { 0 };
+        }
+    }
+
+    /// What the threads beside the writer do. Their failures are not the writer's, except that of
+    /// the watermark.
+    fn upkeep(&mut self, turn: u32, stepper: &Stepper) -> Result<(), String> {
+        if turn % 4 == 1 {
+            while matches!(stepper.fill_spare(), Ok(true)) {}
+        }
+        if turn % 5 == 2 {
+            stepper.sync_watermark().map_err(|error| error.to_string())?;
+        }
+        if turn % self.plan.checkpoint_every == self.plan.checkpoint_every - 1 && stepper.checkpoint().is_ok() {
+            self.progress.checkpoints += 1;
+        }
+        if self.disk.is_dead() { Err("the power is cut".into()) } else { Ok(()) }
+    }
+
+    fn note(&mut self, state: &Structure) {
+        if !self.note_states {
+            return;
+        }
+        let now = self.clock.boot_ms().0;
+        let turn = self.progress.acked;
+        let faults = self.model.faults(state, now);
+        self.progress.faults.extend(faults.into_iter().map(|fault| format!("after turn {turn}: {fault}")));
+        self.progress.states.push(State { digest: digest(state), model: self.model.clone(), now });
+    }
+
+    fn turn(&mut self, stepper: &mut Stepper) -> Result<(), String> {
+        let asks = self.asks();
+        let requests = asks.iter().map(|ask| self.request(ask)).collect();
+        let frames = stepper.engine().counters().frames;
+        self.progress.in_flight = true;
+        let replies = match stepper.turn(requests) {
+            Ok(replies) => replies,
+            Err(error) => {
+                let late = stepper.turn(vec![Request::Define { target: list(9) }]);
+                if late.is_ok_and(|replies| replies.iter().any(Result::is_ok)) {
+                    self.progress.faults.push("a request was acknowledged after a failed write".into());
+                }
+                return Err(error.to_string());
+            }
+        };
+        self.progress.in_flight = false;
+        self.progress.acked += 1;
+        if stepper.engine().counters().frames > frames + 1 {
+            self.progress.faults.push("a turn took more than one frame: the workload is wrong".into());
+        }
+        for (ask, reply) in asks.iter().zip(replies) {
+            if let Err(fault) = self.learn(ask, reply) {
+                let turn = self.progress.acked;
+                self.progress.faults.push(format!("turn {turn}: {fault}"));
+            }
+        }
+        self.note(stepper.structure());
+        Ok(())
+    }
+
+    fn asks(&mut self) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        let operator = match self.dice.below(24) {
+            0..=2 => Some(Request::Define { target: list(self.dice.below(3)) }),
+            3 => Some(Request::Delete { target: list(2) }),
+            4 => {
+                let (quota, reserve) = (*self.dice.pick(&[0, 200, 640]), *self.dice.pick(&[0, 3]));
+                let policy = Policy { quota, reserve, ..Policy::default() };
+                Some(Request::SetPolicy { target: list(self.dice.below(3)), policy })
+            }
+            5 => {
+                let range = *self.dice.pick(&[None, Some((2_000, 200)), Some((2_100, 300))]);
+                let range = range.map(|(first, count)| PortRange { first, count });
+                Some(Request::SetRange { transport: Transport::Tcp, range })
+            }
+            6 => self.connector().map(|(name, incarnation)| Request::MarkFailed { name, incarnation }),
+            7..=8 => self.connector().map(|(name, incarnation)| {
+                let by = ConnectorName::new("OPERATOR").expect("a name");
+                Request::CleanUp { name, incarnation, by, boot_is_dead: true }
+            }),
+            _ => None,
+        };
+        asks.extend(operator.map(Ask::Operator));
+        for stack in 0..STACKS {
+            if self.dice.below(3) == 0 {
+                continue;
+            }
+            let ask = self.ask_of(stack);
+            let is_large = matches!(ask, Ask::Stack { body: Body::SetAllowable { .. }, .. });
+            if is_large {
+                return vec![ask];
+            }
+            asks.push(ask);
+        }
+        asks
+    }
+
+    /// A connector that is known, and its incarnation.
+    fn connector(&mut self) -> Option<(ConnectorName, portplex::ident::Incarnation)> {
+        let stack = self.dice.below(STACKS as u64) as usize;
+        let name = self.stacks[stack].introduction.name.clone();
+        let (incarnation, _) = *self.model.connectors.get(name.as_str())?;
+        Some((name, portplex::ident::Incarnation(incarnation)))
+    }
+
+    fn ask_of(&mut self, number: usize) -> Ask {
+        let roll = self.dice.below(100);
+        let stack = &mut self.stacks[number];
+        if stack.actor.is_none() {
+            let known = self.model.connectors.contains_key(stack.introduction.name.as_str());
+            return if known { Ask::Attach(number) } else { Ask::Connect(number) };
+        }
+        if roll < 4 {
+            stack.introduction.identity.process.0 += 1;
+            stack.introduction.identity.boot.0 += u128::from(roll % 2);
+            return Ask::Attach(number);
+        }
+        if roll < 8
+            && let Some(body) = stack.last.clone()
+        {
+            return Ask::Stack { stack: number, body, is_repeat: true };
+        }
+        let body = if roll < 10 && number == 3 {
+            Body::Disconnect
+        } else if !stack.has_set || roll < 11 {
+            Body::SetAllowable { transport: Transport::Tcp, ports: ports(number, roll) }
+        } else {
+            self.body(number, roll)
+        };
+        Ask::Stack { stack: number, body, is_repeat: false }
+    }
+
+    fn body(&mut self, number: usize, roll: u64) -> Body {
+        let stack = &self.stacks[number];
+        let target = match self.dice.below(8) {
+            7 => Target::Pool(Transport::Tcp),
+            other => list(other % 3),
+        };
+        let Some(member) = stack.members.get(&target).copied() else { return Body::Join { target } };
+        let name = stack.introduction.name.as_str();
+        let held: Vec<_> = self.model.grants.iter().filter(|(_, held)| held.holder == name).collect();
+        match roll {
+            11..=50 => {
+                let at_most = *self.dice.pick(&[1, 1, 2, 3, 24]);
+                Body::Acquire { member, at_least: 1, at_most }
+            }
+            51..=65 => Body::Claim { member, port: (1_024 + self.dice.below(3_000)) as u16 },
+            66..=69 => Body::Leave { member },
+            _ if held.is_empty() => Body::Acquire { member, at_least: 1, at_most: 2 },
+            _ => {
+                let (lsn, held) = held[self.dice.below(held.len() as u64) as usize];
+                let mask = match self.dice.below(3) {
+                    0 => held.mask & self.dice.roll(),
+                    _ => held.mask,
+                };
+                let mask = PortMask(if mask == 0 { held.mask } else { mask });
+                let member = stack.members.get(&held.target).copied().unwrap_or(member);
+                let group = held.group.try_into().expect("a group");
+                Body::Release { member, group, grant: portplex::ident::Lsn(*lsn), mask }
+            }
+        }
+    }
+
+    fn request(&mut self, ask: &Ask) -> Request {
+        match ask {
+            Ask::Operator(request) => request.clone(),
+            Ask::Connect(stack) => Request::Connect(self.stacks[*stack].introduction.clone()),
+            Ask::Attach(stack) => Request::Attach(self.stacks[*stack].introduction.clone()),
+            Ask::Stack { stack, body, is_repeat } => {
+                let stack = &mut self.stacks[*stack];
+                stack.number += u32::from(!is_repeat);
+                let actor = stack.actor.expect("only a stack with an actor asks");
+                Request::Stack { actor, number: stack.number, lowest: stack.number, body: body.clone() }
+            }
+        }
+    }
+
+    fn learn(&mut self, ask: &Ask, reply: Result<Reply, CallError>) -> Result<(), String> {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(CallError::Refused(refusal)) => {
+                self.refused(ask, &refusal);
+                return Ok(());
+            }
+            Err(error) => return Err(format!("neither answered nor refused: {error}")),
+        };
+        let until = self.clock.boot_ms().0 + QUARANTINE_MS;
+        match ask {
+            Ask::Operator(request) => self.learn_operator(request, until),
+            Ask::Connect(stack) | Ask::Attach(stack) => self.introduced(*stack, &reply.answer, until)?,
+            Ask::Stack { stack, body, is_repeat } => self.learn_stack(*stack, body, *is_repeat, &reply, until)?,
+        }
+        if !matches!(ask, Ask::Stack { is_repeat: true, .. }) {
+            self.model.lsn = self.model.lsn.max(reply.lsn.0);
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, ask: &Ask, refusal: &Refusal) {
+        let Ask::Stack { stack, body, .. } = ask else { return };
+        let stack = &mut self.stacks[*stack];
+        match refusal {
+            Refusal::MustAttach | Refusal::StaleIncarnation { .. } | Refusal::UnknownConnector => stack.actor = None,
+            Refusal::NotJoined => {
+                let is_gone = |gone: &Member| match body {
+                    Body::Leave { member }
+                    | Body::Acquire { member, .. }
+                    | Body::Claim { member, .. }
+                    | Body::Release { member, .. } => member == gone,
+                    _ => false,
+                };
+                stack.members.retain(|_, member| !is_gone(member));
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_operator(&mut self, request: &Request, until: u64) {
+        match request {
+            Request::Define { target } if *target != list(2) => {
+                self.model.defined.insert(*target);
+            }
+            Request::MarkFailed { name, .. } => {
+                if let Some(connector) = self.model.connectors.get_mut(name.as_str()) {
+                    connector.1 = true;
+                }
+            }
+            Request::CleanUp { name, .. } => {
+                let boot = self.stack_of(name.as_str()).known_boot;
+                self.model.release_all(name.as_str(), None, boot, until);
+                self.model.connectors.remove(name.as_str());
+                let stack = self.stack_of(name.as_str());
+                (stack.actor, stack.has_set) = (None, false);
+            }
+            _ => {}
+        }
+    }
+
+    fn stack_of(&mut self, name: &str) -> &mut Stack {
+        let mut stacks = self.stacks.iter_mut();
+        stacks.find(|stack| stack.introduction.name.as_str() == name).expect("a known stack")
+    }
+
+    fn introduced(&mut self, number: usize, answer: &Answer, until: u64) -> Result<(), String> {
+        let stack = &mut self.stacks[number];
+        let name = stack.introduction.name.as_str().to_owned();
+        let boot = stack.introduction.identity.boot;
+        let old_boot = std::mem::replace(&mut stack.known_boot, boot);
+        (stack.number, stack.last) = (0, None);
+        match answer {
+            Answer::Connected(actor) => {
+                (stack.actor, stack.has_set) = (Some(*actor), false);
+                stack.members.clear();
+                self.model.connectors.insert(name, (actor.incarnation.0, false));
+                Ok(())
+            }
+            Answer::Attached { actor, memberships, grants } => {
+                stack.actor = Some(*actor);
+                stack.members = memberships.iter().map(|one| (one.target, one.member)).collect();
+                self.model.connectors.insert(name.clone(), (actor.incarnation.0, false));
+                if boot != old_boot {
+                    self.model.release_all(&name, None, old_boot, until);
+                }
+                let told: BTreeMap<u64, (Target, u16, u64)> = grants
+                    .iter()
+                    .map(|grant| (grant.lsn.0, (grant.target, grant.group.number(), grant.mask.0)))
+                    .collect();
+                let ours = self.model.grants.iter().filter(|(_, held)| held.holder == name);
+                let known: BTreeMap<u64, (Target, u16, u64)> =
+                    ours.map(|(lsn, held)| (*lsn, (held.target, held.group, held.mask))).collect();
+                if told != known {
+                    return Err(format!("{name} attached and was told {told:?}, it had {known:?}"));
+                }
+                Ok(())
+            }
+            other => Err(format!("an introduction was answered {other:?}")),
+        }
+    }
+
+    fn learn_stack(
+        &mut self,
+        number: usize,
+        body: &Body,
+        is_repeat: bool,
+        reply: &Reply,
+        until: u64,
+    ) -> Result<(), String> {
+        let now = self.clock.boot_ms().0;
+        let stack = &mut self.stacks[number];
+        let (name, boot) = (stack.introduction.name.as_str().to_owned(), stack.known_boot);
+        stack.last = Some(body.clone());
+        match (body, &reply.answer) {
+            (Body::Acquire { .. } | Body::Claim { .. }, Answer::Granted(grants)) => {
+                for grant in grants {
+                    let (target, group, mask) = (grant.target, grant.group.number(), grant.mask.0);
+                    let held = Held { target, group, mask, holder: name.clone() };
+                    if !is_repeat {
+                        self.model.grant(grant.lsn.0, held, boot, now)?;
+                    } else if self.model.grants.get(&grant.lsn.0) != Some(&held) {
+                        return Err(format!("a repeat was answered with {held:?} under {}", grant.lsn));
+                    }
+                }
+            }
+            _ if is_repeat => {}
+            (Body::Join { target }, Answer::Joined(membership)) => {
+                stack.members.insert(*target, membership.member);
+                self.model.members.insert((*target, name));
+            }
+            (Body::Leave { member }, Answer::Done) => {
+                let left = stack.members.iter().find(|(_, ours)| *ours == member).map(|(target, _)| *target);
+                stack.members.retain(|_, ours| ours != member);
+                if let Some(left) = left {
+                    self.model.release_all(&name, Some(left), boot, until);
+                }
+            }
+            (Body::Release { grant, mask, .. }, Answer::Done) => self.model.release(grant.0, mask.0, boot, until),
+            (Body::SetAllowable { .. }, Answer::Done) => stack.has_set = true,
+            (Body::Disconnect, Answer::Done) => {
+                (stack.actor, stack.has_set) = (None, false);
+                self.model.release_all(&name, None, boot, until);
+                self.model.connectors.remove(&name);
+            }
+            (body, answer) => return Err(format!("{body:?} was answered {answer:?}")),
+        }
+        Ok(())
+    }
+}
+
+fn list(number: u64) -> Target {
+    Target::List(format!("10.1.1.{}", number + 1).parse().expect("an address"), Transport::Tcp)
+}
+
+/// Few ports, so that stacks meet. Stacks 2 and 3 share a content.
+fn ports(stack: usize, roll: u64) -> PortSet {
+    let mut ports = PortSet::empty();
+    ports.insert_range(1_024, 4_100);
+    if stack < 2 {
+        ports.remove_range(1_500 + 100 * stack as u16, 1_620 + 100 * stack as u16);
+    }
+    if roll < 11 {
+        ports.remove_range(3_000, 3_000 + roll as u16);
+    }
+    ports
+}
