@@ -33,9 +33,7 @@ pub(crate) const DATA_DEFAULT: &str = "./portplex-data";
 
 /// Runs the command line that was typed, the program's name first, and returns the exit code.
 pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
-    let typed = args::command()
-        .try_get_matches_from(typed.into_iter().map(Into::<OsString>::into))
-        .and_then(|matches| Typed::from_arg_matches(&matches));
+    let typed = args::command().try_get_matches_from(typed).and_then(|matches| Typed::from_arg_matches(&matches));
     let typed = match typed {
         Ok(typed) => typed,
         Err(error) => return told_by_parser(&error).code(),

@@ -152,3 +152,51 @@ impl DiskFile for LatchFile {
         self.file.drop_cache()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::sim::Fault;
+    use crate::disk::sim::SimDisk;
+
+    #[test]
+    fn nothing_changes_after_the_first_failed_change() {
+        let sim = SimDisk::new();
+        let disk = LatchDisk::new(Arc::new(sim.clone()));
+        let file = disk.create(Path::new("/a")).unwrap();
+        file.write_at(b"before", 0).unwrap();
+        sim.fail_at(sim.calls(), Fault::Errno(5));
+        assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(5));
+        let before = sim.changes();
+        let refused = [
+            file.sync_data(),
+            file.sync_all(),
+            file.write_at(b"after", 0),
+            file.set_len(1),
+            disk.create(Path::new("/b")).map(drop),
+            disk.create_dir(Path::new("/c")),
+            disk.rename(Path::new("/a"), Path::new("/b")),
+            disk.remove_file(Path::new("/a")),
+            disk.remove_dir(Path::new("/c")),
+            disk.sync_dir(Path::new("/")),
+        ];
+        for result in refused {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(5), "the first error again");
+        }
+        assert_eq!(sim.changes(), before, "the disk was not even asked");
+        assert_eq!(disk.failure().unwrap().raw_os_error(), Some(5));
+        let mut bytes = [0; 6];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 6);
+        assert_eq!(&bytes, b"before");
+    }
+
+    #[test]
+    fn a_name_that_exists_or_is_missing_is_no_failure() {
+        let disk = LatchDisk::new(Arc::new(SimDisk::new()));
+        let _file = disk.create(Path::new("/a")).unwrap();
+        assert_eq!(disk.create(Path::new("/a")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(disk.remove_file(Path::new("/b")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(disk.failure().is_none());
+        disk.sync_dir(Path::new("/")).unwrap();
+    }
+}

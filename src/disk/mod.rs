@@ -48,6 +48,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
 /// One open file. Positioned calls only; short reads and writes and EINTR are handled inside, with a
 /// bound on progress: a write that makes none is an error.
+#[allow(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Fills `bytes` from `offset`, as far as the file goes; returns how many were read.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;

@@ -147,3 +147,61 @@ impl LockGuard for RealLock {
         self.inode
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_written_read_cut_and_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let file = RealDisk.create(&at("b")).unwrap();
+        assert_eq!(RealDisk.create(&at("b")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        file.write_at(b"hello", 3).unwrap();
+        file.sync_data().unwrap();
+        file.sync_all().unwrap();
+        file.drop_cache().unwrap();
+        let mut bytes = [9; 10];
+        assert_eq!(file.read_at(&mut bytes, 1).unwrap(), 7, "as far as the file goes");
+        assert_eq!(&bytes[..7], b"\0\0hello");
+        file.set_len(4).unwrap();
+        assert_eq!(file.len().unwrap(), 4);
+        RealDisk.create_dir(&at("a")).unwrap();
+        let entries = RealDisk.list(dir.path()).unwrap();
+        let names: Vec<_> = entries.iter().map(|entry| (entry.name.as_str(), entry.is_dir, entry.size)).collect();
+        assert_eq!(names[1], ("b", false, 4));
+        assert!(names[0].0 == "a" && names[0].1);
+        RealDisk.rename(&at("b"), &at("c")).unwrap();
+        RealDisk.sync_dir(dir.path()).unwrap();
+        assert_eq!(RealDisk.open(&at("b"), Access::Read).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(RealDisk.open(&at("c"), Access::Read).unwrap().write_at(b"x", 0).is_err(), "read only");
+        RealDisk.remove_file(&at("c")).unwrap();
+        RealDisk.remove_dir(&at("a")).unwrap();
+    }
+
+    #[test]
+    fn one_writer_or_many_readers_hold_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        assert_eq!(RealDisk.try_lock(&path, LockMode::Shared).unwrap_err().kind(), io::ErrorKind::NotFound);
+        drop(RealDisk.create(&path).unwrap());
+        let reader = RealDisk.try_lock(&path, LockMode::Shared).unwrap().unwrap();
+        assert!(RealDisk.try_lock(&path, LockMode::Shared).unwrap().is_some());
+        assert!(RealDisk.try_lock(&path, LockMode::Exclusive).unwrap().is_none());
+        drop(reader);
+        let writer = RealDisk.try_lock(&path, LockMode::Exclusive).unwrap().unwrap();
+        assert!(RealDisk.try_lock(&path, LockMode::Shared).unwrap().is_none());
+        assert_eq!(writer.inode(), RealDisk.inode(&path).unwrap());
+    }
+
+    #[test]
+    fn no_child_inherits_a_file_and_nobody_else_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("MANIFEST");
+        drop(RealDisk.create(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let flags = rustix::io::fcntl_getfd(File::open(&path).unwrap()).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
+}

@@ -18,8 +18,11 @@ use std::time::Duration;
 const SPARE_TICK: Duration = Duration::from_millis(50);
 /// How often the watermark is synced under load.
 const WATERMARK_TICKS: u32 = 20;
-/// How often it is asked whether a checkpoint is due, and how long after one that failed.
+/// How often it is asked whether a checkpoint is due; where a little log makes one due, as tests
+/// want it; and how long after one that failed.
 const CHECKPOINT_TICK: Duration = Duration::from_millis(500);
+const CHECKPOINT_TICK_SHORT: Duration = Duration::from_millis(10);
+const CHECKPOINT_LOG_BYTES_FEW: u64 = 1 << 20;
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(30);
 
 /// Threads that run until they are stopped.
@@ -59,6 +62,9 @@ impl Upkeep {
     }
 }
 
+/// What a thread does.
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Starts both threads.
 pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result<Upkeep, OpenError> {
     let stop = Arc::new(Stop::default());
@@ -73,8 +79,7 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
         let checkpointer = Arc::clone(checkpointer);
         move || make_checkpoints(&stop, &checkpointer)
     };
-    let works: [(&str, Box<dyn FnOnce() + Send>); 2] =
-        [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
+    let works: [(&str, Work); 2] = [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
     for (name, work) in works {
         match std::thread::Builder::new().name(name.into()).spawn(work) {
             Ok(thread) => upkeep.threads.push(thread),
@@ -109,9 +114,11 @@ fn tend_spare(stop: &Stop, checkpointer: &Checkpointer, spare: &SpareFiller, wat
 }
 
 fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {
-    let mut pause = CHECKPOINT_TICK;
+    let few = checkpointer.log_bytes_due() < CHECKPOINT_LOG_BYTES_FEW;
+    let tick = if few { CHECKPOINT_TICK_SHORT } else { CHECKPOINT_TICK };
+    let mut pause = tick;
     while !stop.wait(pause) {
         let failed = checkpointer.is_due() && checkpointer.run().is_err();
-        pause = if failed { CHECKPOINT_RETRY } else { CHECKPOINT_TICK };
+        pause = if failed { CHECKPOINT_RETRY } else { tick };
     }
 }

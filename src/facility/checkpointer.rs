@@ -107,6 +107,11 @@ impl Checkpointer {
         self.logged.load(Ordering::Relaxed)
     }
 
+    /// How many bytes of log make one due.
+    pub(crate) const fn log_bytes_due(&self) -> u64 {
+        self.options.checkpoint_log_bytes
+    }
+
     /// Whether one is due.
     pub(crate) fn is_due(&self) -> bool {
         let last = *self.last.lock();

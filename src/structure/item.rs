@@ -103,7 +103,7 @@ pub enum Item {
         list: u32,
         /// The lsn of the join.
         joined: Lsn,
-        /// The group it got last in this list.
+        /// The group it got last, whole, in this list.
         last_group: Option<GroupNumber>,
     },
     /// A grant.

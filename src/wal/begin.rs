@@ -63,10 +63,10 @@ pub(super) fn begin(
     let open = Opening { disk: &disk, latched: &latched, dir, manifest: &manifest, replayed: &replayed, stamp };
     let open_first = replayed.end.lsn.next_history_first();
     let is_clean_end = replayed.above.is_none() && replayed.torn_bytes == 0;
+    let number = open.next_number()?;
     let (tail, entry, number) = if is_clean_end {
-        (open.go_on()?, None, manifest.next_segment)
+        (open.go_on()?, None, number)
     } else {
-        let number = open.next_number()?;
         let (tail, entry) = open.new_tail(&spare, number, open_first)?;
         (tail, Some(entry), number + 1)
     };
@@ -113,7 +113,7 @@ pub(super) fn begin(
         open_first,
         tail,
         next: open_first,
-        wall: replayed.wall.max(stamp.wall),
+        wall: replayed.wall,
         frames: 0,
         appended_bytes: 0,
         is_poisoned: false,

@@ -51,6 +51,10 @@ pub const SPARE_SLICE_SIZE: usize = 256 * 1_024;
 /// first; of older ones only name, size and header. `verify` reads all.
 pub const BELOW_BASE_CHECKED_SIZE_MAX: u64 = 32 * 1_024 * 1_024;
 
+/// Most segments that MANIFEST lists once retention has been applied: at 56 bytes each it stays small
+/// enough to be written at every rotation, however small the segments are.
+pub const SEGMENT_COUNT_MAX: usize = 8_192;
+
 /// The lock.
 pub const LOCK: &str = "LOCK";
 /// The commit point.

@@ -7,7 +7,9 @@
 use super::constants::LOCK;
 use super::constants::MANIFEST;
 use super::constants::MANIFEST_COPY;
+use super::constants::MANIFEST_SIZE_MAX;
 use super::constants::TEMPORARY;
+use super::error::ManifestFault;
 use super::error::Operation;
 use super::error::StoreError;
 use super::manifest::Manifest;
@@ -76,6 +78,10 @@ impl ManifestKeeper {
 
     fn write(&self, manifest: &Manifest) -> Result<(), StoreError> {
         let bytes = manifest.encode();
+        if bytes.len() as u64 > MANIFEST_SIZE_MAX {
+            let why = ManifestFault::Size { expected: MANIFEST_SIZE_MAX, found: bytes.len() as u64 };
+            return Err(StoreError::ManifestCorrupt { path: self.dir.join(MANIFEST), why });
+        }
         let back = Manifest::decode(&bytes);
         assert_eq!(back.as_ref(), Ok(manifest), "what is written can be read back");
         self.check_lock(manifest)?;

@@ -1,6 +1,7 @@
 //! Removing segments that are needed neither for recovery nor as history.
 #![forbid(unsafe_code)]
 
+use super::constants::SEGMENT_COUNT_MAX;
 use super::error::StoreError;
 use super::keeper::ManifestKeeper;
 use super::manifest::Manifest;
@@ -35,7 +36,7 @@ pub struct Retired {
     pub bytes: u64,
 }
 
-/// Removes the oldest segments as far as `retention` says, never one that the older of two
+/// Removes the oldest segments as far as `retention` says (and beyond 8,192 of them), never one that the older of two
 /// checkpoints needs. History entries below that go from MANIFEST too: every checkpoint must carry
 /// all entries that MANIFEST had when it was made, besides those of the checkpoint it was built
 /// from.
@@ -79,7 +80,8 @@ fn retirable(manifest: &Manifest, retention: &Retention, now: WallMs) -> usize {
     for (index, entry) in manifest.segments.iter().enumerate() {
         let Some(seal) = entry.sealed.filter(|seal| seal.end.lsn <= floor) else { break };
         let is_old = now.0.saturating_sub(seal.wall.0) > retention.age_max_ms;
-        if !is_old && size_left <= retention.size_max {
+        let are_few = manifest.segments.len() - index <= SEGMENT_COUNT_MAX;
+        if !is_old && size_left <= retention.size_max && are_few {
             break;
         }
         size_left -= size_of(index);

@@ -54,7 +54,10 @@ impl SpareFiller {
     /// [`StoreError::Full`] or I/O; the log is not touched, and a later step begins again.
     pub fn step(&self) -> Result<bool, StoreError> {
         let mut progress = self.progress.lock();
-        let before = std::mem::replace(&mut *progress, Progress::Unknown);
+        let before = match std::mem::replace(&mut *progress, Progress::Unknown) {
+            Progress::Unknown => self.find()?,
+            known => known,
+        };
         *progress = self.advance(before)?;
         Ok(!matches!(*progress, Progress::Ready(_)))
     }

@@ -117,7 +117,7 @@ fn a_profile_that_cannot_be_used_is_named_with_line_and_column() {
     let bad = dev(dir.path(), &[], std::slice::from_ref(&path)).output().expect("runs");
     let text = String::from_utf8_lossy(&bad.stderr);
     assert_eq!(bad.status.code(), Some(1), "{text}");
-    assert!(text.contains("bad.profile:3:"), "{text}");
+    assert!(text.contains("bad.profile:1:26: error:"), "{text}");
     assert!(!dir.path().join("data").exists(), "nothing was started");
 
     let path = dir.path().join("plain.profile");

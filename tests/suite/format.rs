@@ -224,6 +224,7 @@ fn the_document_names_the_constants() {
         ("checkpoints, most", constants::CHECKPOINT_COUNT_MAX as u64),
         ("slice of the spare", constants::SPARE_SLICE_SIZE as u64),
         ("read in full below the base at an open, most", constants::BELOW_BASE_CHECKED_SIZE_MAX),
+        ("segments listed once retention was applied, most", constants::SEGMENT_COUNT_MAX as u64),
     ];
     for (what, value) in rows {
         let row = format!("| {what} | {value} |");

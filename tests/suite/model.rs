@@ -72,7 +72,7 @@ fn the_structure_does_what_the_plain_model_does() {
 /// One sequence; the last of them is a long one.
 fn run(seed: u64) -> BTreeMap<&'static str, u32> {
     let mut pair = Pair::new(seed);
-    if seed % 8 > 0 {
+    if !seed.is_multiple_of(8) {
         pair.set_up();
     }
     for _ in 0..if seed + 1 == SEQUENCES { 50 * STEPS } else { STEPS } {
@@ -162,15 +162,14 @@ impl Pair {
             }
             Request::EndQuarantine { list } => self.real.list_target(*list).map_or(0, of_target),
             Request::Stack { body: Body::Join { target }, .. } => of_target(*target),
-            Request::Stack { body, .. } => match body {
-                Body::Leave { member }
-                | Body::Acquire { member, .. }
-                | Body::Claim { member, .. }
-                | Body::Release { member, .. } => {
-                    self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list)
-                }
-                _ => 0,
-            },
+            Request::Stack {
+                body:
+                    Body::Leave { member }
+                    | Body::Acquire { member, .. }
+                    | Body::Claim { member, .. }
+                    | Body::Release { member, .. },
+                ..
+            } => self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list),
             _ => 0,
         }
     }
@@ -314,7 +313,17 @@ impl Pair {
                     assert!(!(first.0..first.0 + u64::from(count)).contains(&token), "{token} is not gone");
                 }
             }
-            Answer::Done | Answer::Joined(_) => {}
+            Answer::Joined(membership) => {
+                let Request::Stack { actor, .. } = request else { panic!("nobody joined") };
+                let stack = self.plain.alive_at(actor.slot).expect("joined");
+                let joined = self.plain.stacks[stack].as_ref().expect("joined").joined;
+                let list = (0..LISTS).find(|list| target(*list) == membership.target).expect("a list");
+                assert_eq!(joined[list], Some(membership.member));
+                if let Decision::Repeat { first, .. } = *decision {
+                    assert_eq!(membership.member.joined, first, "a repeat names its own membership only");
+                }
+            }
+            Answer::Done => {}
         }
     }
 

@@ -17,6 +17,7 @@ mod clock;
 mod connection;
 mod error;
 mod identity;
+mod interrupt;
 mod kernel;
 mod outcome;
 mod process;
@@ -40,10 +41,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output;
 use error::DevError;
 use settings::Settings;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What `portplex dev` was asked for.
@@ -87,12 +85,7 @@ It ends with 70 if a port was ever in two hands.";
 /// # Errors
 /// [`Failure`]; with exit code 70 if the checker found anything.
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // The second one does not wait for an orderly end.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
-    }
+    let stop = interrupt::watch()?;
     let settings = Settings::new(args)?;
     let mut told = Ok(());
     let outcome = run::run(args, settings, &stop, |settings, foreign, found| {

@@ -50,6 +50,10 @@ impl FacilityProcess {
         command.arg(VERB).arg("--data").arg(&recipe.data).arg("--socket").arg(socket);
         command.arg("--structure").arg(recipe.structure.to_string());
         command.arg("--quarantine-ms").arg(recipe.quarantine.as_millis().to_string());
+        // What it is killed over while it looks at a copy of a checkpoint goes with the run's files.
+        if let Some(temporary) = socket.parent() {
+            command.env("TMPDIR", temporary);
+        }
         // A group of its own: Ctrl-C is for the parent, which ends it in order.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(DevError::Spawn)?;

@@ -103,12 +103,11 @@ fn stacks(outcome: &Outcome, text: &mut String) {
 /// What the columns of a run mean, for whoever reads them the first time.
 fn legend(outcome: &Outcome, text: &mut String) {
     let _ = writeln!(text, "   {DIM}claims: one port by its number, in one group that all stacks want;{DIM:#}");
-    let found = if outcome.found {
-        "of an earlier run, given back if the kernel has no socket on it"
-    } else {
-        "none, the store is new"
+    let found = match outcome.found {
+        true => "grants of an earlier run, given back where the kernel has no socket on them",
+        false => "nothing, the store is new",
     };
-    let _ = writeln!(text, "   {DIM}found: grants {found}{DIM:#}");
+    let _ = writeln!(text, "   {DIM}found: {found}{DIM:#}");
 }
 
 /// The list's map with the stacks in the order of their letters.

@@ -36,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) facility: &'a LocalFacility,
     pub(crate) lines: &'a Lines,
     pub(crate) callers: u32,
+    /// Grants that one connector tends to hold.
+    pub(crate) grants_wanted: usize,
     /// The quarantine, if the only caller ends it between requests; `None`: the facility does.
     pub(crate) settle: Option<Duration>,
     pub(crate) progress: Progress,
@@ -83,7 +85,8 @@ impl<'a> Caller<'a> {
             {
                 self.settle(quarantine)?;
             }
-            let Some((place, request)) = choose::next(&mut self.draw, &mut self.owns, self.number == 0) else {
+            let (is_operator, wanted) = (self.number == 0, self.shared.grants_wanted);
+            let Some((place, request)) = choose::next(&mut self.draw, &mut self.owns, is_operator, wanted) else {
                 return Ok(());
             };
             self.ask(place, &request)?;

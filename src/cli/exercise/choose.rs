@@ -13,8 +13,6 @@ use crate::structure::Membership;
 use crate::structure::Policy;
 use crate::structure::Request;
 
-/// Grants that one connector tends to hold.
-const GRANTS_WANTED: usize = 40;
 /// Lists that one connector tends to be a member of.
 const LISTS_WANTED: usize = 3;
 /// How often in a hundred caller 0 sends an operator's request.
@@ -24,7 +22,8 @@ const OPERATOR_PERCENT: u32 = 4;
 pub(crate) type Chosen = (Option<usize>, Request);
 
 /// Chooses the next request of a caller; `None`: every connector belongs to somebody else.
-pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool) -> Option<Chosen> {
+/// `grants_wanted` is what one connector tends to hold.
+pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool, grants_wanted: usize) -> Option<Chosen> {
     // What an earlier run left is attached and the rest connected before anything else.
     let unmet = |own: &Own| matches!(own.life, Life::Absent | Life::Found(_));
     let usable: Vec<usize> = (0..owns.len()).filter(|place| owns[*place].life != Life::Foreign).collect();
@@ -41,7 +40,7 @@ pub(crate) fn next(draw: &mut Draw, owns: &mut [Own], is_operator: bool) -> Opti
             Request::CleanUp { name: own.name.clone(), incarnation, by: universe::operator(), boot_is_dead: true }
         }
         Life::Failed(_) => Request::Attach(universe::introduction(&own.name)),
-        Life::Active(actor) => attached(draw, own, actor),
+        Life::Active(actor) => attached(draw, own, actor, grants_wanted),
         Life::Foreign => return None,
     };
     Some((Some(place), request))
@@ -61,7 +60,7 @@ enum Kind {
     Fail,
 }
 
-fn attached(draw: &mut Draw, own: &mut Own, actor: Actor) -> Request {
+fn attached(draw: &mut Draw, own: &mut Own, actor: Actor, grants_wanted: usize) -> Request {
     if let Some(transport) = own.transport_without_set() {
         let ports = universe::allowable(draw, transport);
         return own.request(actor, Body::SetAllowable { transport, ports });
@@ -69,10 +68,10 @@ fn attached(draw: &mut Draw, own: &mut Own, actor: Actor) -> Request {
     let targets: Vec<Target> = universe::targets().into_iter().filter(|target| !own.is_member(*target)).collect();
     let joined = !own.memberships.is_empty();
     let weight = |condition: bool, weight: u32| if condition { weight } else { 0 };
-    let has_room = own.grants.len() < GRANTS_WANTED;
+    let has_room = own.grants.len() < grants_wanted;
     let kind = draw.weighted(&[
-        (weight(joined, if has_room { 400 } else { 150 }), Kind::Acquire),
-        (weight(joined, 120), Kind::Claim),
+        (weight(joined, if has_room { 400 } else { 60 }), Kind::Acquire),
+        (weight(joined, if has_room { 120 } else { 60 }), Kind::Claim),
         (weight(!own.grants.is_empty(), if has_room { 180 } else { 450 }), Kind::Release),
         (weight(own.gone.is_some(), 10), Kind::Stale),
         (weight(!targets.is_empty(), if own.memberships.len() < LISTS_WANTED { 200 } else { 10 }), Kind::Join),

@@ -18,8 +18,10 @@ mod universe;
 
 use super::exit::Exit;
 use super::exit::Failure;
+use super::log::Names;
 use super::output::Lines;
 use super::size;
+use super::source;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
@@ -41,15 +43,16 @@ Examples:
   portplex store dump /tmp/x                 # every grant told and not released is there
 
 Lines on standard output, one JSON object each, flushed one by one:
-  {\"ask\":KIND,\"request\":N,…}       before the request is submitted
-  {\"ok\":KIND,\"request\":N,\"lsn\":L,…}    after it is durable; L is the highest lsn it caused
-  {\"refused\":KIND,\"request\":N,\"why\":NAME}    nothing was changed
+  {\"ask\":KIND,\"request\":N,…}               before the request is submitted
+  {\"ok\":KIND,\"request\":N,\"lsn\":L,…}        after it is durable; L: the highest lsn it caused
+  {\"refused\":KIND,\"request\":N,\"why\":NAME}  nothing was changed
   {\"unknown\":KIND,\"request\":N,\"why\":\"storage-failed\"}    then exit code 74
-  {\"ready\":L,\"transport\":T,\"dvipa\":A,\"lsn\":M}    ports of that list whose hold ended at or below L are free
+  {\"ready\":L,\"transport\":T,\"dvipa\":A,\"lsn\":M}  free: all of that list released up to lsn L
   {\"summary\":{\"operations\":…,\"syncs\":…,\"grants\":…,\"grants_per_sync\":…}}    the last line
-KIND is acquire, claim, release, join, leave, allowable, connect, attach, disconnect, fail, clean-up,
-and from caller 0 alone define, delete, policy, range. A release may name fewer ports than its grant
-has, or a grant that is gone. What ends a hold besides release: leave, disconnect, clean-up.
+
+KIND is acquire, claim, release, join, leave, allowable, connect, attach, disconnect, fail or
+clean-up; from caller 0 alone define, delete, policy or range. A release may name fewer ports than
+its grant has, or a grant that is gone. A hold also ends with leave, disconnect and clean-up.
 
 With --callers 1 quarantine ends only between requests, at points that depend on the stream, after
 everything in it was there for its full time: so the output repeats byte for byte.";
@@ -89,31 +92,31 @@ pub(crate) fn run(args: &ExerciseArgs) -> Result<Exit, Failure> {
         seed: Some(args.seed),
         ..defaults
     };
+    // Before the open: quarantine that ended meanwhile may end with the first breath.
+    let names = Names::of_items(source::inspect(&args.dir, args.json)?.structure.items());
     let facility = LocalFacility::open(&args.dir, &options)?;
-    for warning in &facility.recovery().warnings {
-        super::output::tell_warning(warning, args.json);
-    }
     let lines = Lines::stdout();
-    let told = exercise(args, &facility, &lines)?;
+    let told = exercise(args, &facility, names, &lines)?;
     facility.close()?;
     lines.json(&told)?;
     Ok(Exit::Done)
 }
 
 /// Runs all callers to their end; the first failure is the verb's.
-fn exercise(args: &ExerciseArgs, facility: &LocalFacility, lines: &Lines) -> Result<Summary, Failure> {
+fn exercise(args: &ExerciseArgs, facility: &LocalFacility, names: Names, lines: &Lines) -> Result<Summary, Failure> {
     let universe = Universe::find(facility, args.callers)?;
     let shared = Shared {
         facility,
         lines,
         callers: args.callers,
+        grants_wanted: universe.grants_wanted(),
         settle: (args.callers == 1).then(|| quarantine(args)),
         progress: ready::Progress::default(),
         stop: std::sync::atomic::AtomicBool::new(false),
     };
-    let watch = facility.watch()?;
+    let watch = facility.watch_from(facility.recovery().last_lsn)?;
     let operations = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| ready::tell(watch, &shared));
+        let watcher = scope.spawn(|| ready::tell(watch, names, &shared));
         let callers: Vec<_> = (0..args.callers)
             .map(|number| {
                 let ops = args.ops / u64::from(args.callers)

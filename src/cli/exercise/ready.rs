@@ -43,9 +43,9 @@ impl Progress {
     }
 }
 
-/// Follows the watch until the callers are done and all that happened is told.
-pub(crate) fn tell(watch: Watch, shared: &Shared<'_>) -> Result<(), Failure> {
-    let told = follow(watch, shared);
+/// Follows the watch, which starts where `names` were read, until the callers are done and all that happened is told.
+pub(crate) fn tell(watch: Watch, names: Names, shared: &Shared<'_>) -> Result<(), Failure> {
+    let told = follow(watch, names, shared);
     shared.progress.end();
     if told.is_err() {
         shared.stop();
@@ -53,11 +53,7 @@ pub(crate) fn tell(watch: Watch, shared: &Shared<'_>) -> Result<(), Failure> {
     told
 }
 
-fn follow(mut watch: Watch, shared: &Shared<'_>) -> Result<(), Failure> {
-    let mut names = match watch.snapshot() {
-        Some(snapshot) => Names::of_items(snapshot.items()),
-        None => Names::default(),
-    };
+fn follow(mut watch: Watch, mut names: Names, shared: &Shared<'_>) -> Result<(), Failure> {
     shared.progress.set(watch.last());
     loop {
         let (lsn, event) = match watch.next(PATIENCE) {

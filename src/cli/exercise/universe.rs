@@ -25,6 +25,10 @@ use crate::structure::PortRange;
 const CONNECTORS_MIN: u32 = 8;
 /// Connectors that one caller has at least.
 const CONNECTORS_PER_CALLER_MIN: u32 = 2;
+/// Grants that all connectors together tend to hold.
+const GRANTS_WANTED: usize = 320;
+/// Grants that one connector tends to hold at least.
+const GRANTS_PER_CONNECTOR_MIN: usize = 3;
 /// TCP ports that a stack may use.
 const TCP_PORTS: (u16, u16) = (1_024, 61_999);
 /// UDP ports: so few that lists run full and groups are shared.
@@ -60,6 +64,11 @@ impl Universe {
             connectors.push(Known { name, found });
         }
         Ok(Self { connectors, callers })
+    }
+
+    /// Grants that one connector tends to hold: a few hundred in all.
+    pub(crate) fn grants_wanted(&self) -> usize {
+        (GRANTS_WANTED / self.connectors.len().max(1)).max(GRANTS_PER_CONNECTOR_MIN)
     }
 
     /// The connectors of one caller.

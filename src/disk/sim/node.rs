@@ -44,7 +44,7 @@ impl FileNode {
         let visible = Arc::make_mut(&mut self.visible);
         visible.resize(size, 0);
         self.size_is_dirty = true;
-        if size % SECTOR_SIZE != 0 {
+        if !size.is_multiple_of(SECTOR_SIZE) {
             self.dirty.insert(size / SECTOR_SIZE);
         }
         let _ = self.dirty.split_off(&size.div_ceil(SECTOR_SIZE));

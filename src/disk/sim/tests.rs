@@ -1,4 +1,5 @@
 //! What the simulated disk keeps and loses.
+#![forbid(unsafe_code)]
 
 use super::*;
 

@@ -50,6 +50,10 @@ fn another_boot_of_the_same_machine_starts_with_nothing() {
     let port = grant.group.port_first();
     let since = Lsn(new.actor.incarnation.0);
     assert_eq!(rig.claim(stack, port), Err(Refusal::PortQuarantined { port, since }));
+    let mut only = PortSet::empty();
+    only.insert_range(port, grant.group.port_last());
+    rig.allow(new.actor, only);
+    assert_eq!(rig.acquire(stack, 1, 1).unwrap_err().name(), "exhausted");
 }
 
 #[test]

@@ -17,6 +17,16 @@ fn a_stack_gets_the_neighbour_of_its_last_group_if_that_is_whole() {
 }
 
 #[test]
+fn a_claimed_port_does_not_move_the_run_of_whole_groups() {
+    let mut rig = Rig::new();
+    let stack = rig.ready("A", list(1));
+    let first = rig.acquire(stack, 1, 1).unwrap()[0].group.number();
+    let far = if first < 500 { 60_000 } else { 5_000 };
+    rig.claim(stack, far).unwrap();
+    assert_eq!(rig.acquire(stack, 1, 1).unwrap()[0].group, group(first + 1));
+}
+
+#[test]
 fn the_first_group_cannot_be_guessed() {
     let mut seen = std::collections::BTreeSet::new();
     for random in 0..200 {
@@ -58,6 +68,20 @@ fn a_last_port_in_any_group_is_found() {
         let grant = rig.acquire(stack, 1, 1).unwrap()[0];
         assert_eq!((grant.group, grant.mask), (leave.group, PortMask(1 << random)));
     }
+}
+
+#[test]
+fn a_port_is_found_behind_any_number_of_groups_that_have_none() {
+    let mut rig = Rig::new();
+    let (a, b) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
+    let mut odd = [0; 1_024];
+    odd[16..].fill(0xAAAA_AAAA_AAAA_AAAA);
+    rig.allow(b.actor, PortSet::from_words(odd));
+    rig.acquire(b, 1_008, 1_008).unwrap();
+    odd[700] |= 1;
+    rig.allow(a.actor, PortSet::from_words(odd));
+    let grant = rig.acquire(a, 1, 1).unwrap()[0];
+    assert_eq!((grant.group, grant.mask), (group(700), PortMask(1)));
 }
 
 #[test]

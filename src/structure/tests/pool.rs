@@ -77,6 +77,19 @@ fn a_port_in_use_on_one_side_is_not_given_on_the_other() {
 }
 
 #[test]
+fn a_port_that_left_the_pools_quarantine_is_still_in_the_range() {
+    let mut rig = Rig::new();
+    let stack = rig.ready("A", list(1));
+    set_range(&mut rig, 6_400, 64);
+    let pool = Stack { member: rig.join(stack.actor, POOL), ..stack };
+    let grant = rig.acquire(pool, 1, 1).unwrap()[0];
+    rig.release(pool, grant, grant.mask).unwrap();
+    rig.wait(120_000);
+    rig.end_quarantine(POOL);
+    assert_eq!(rig.claim(stack, 6_400), Err(Refusal::PortExcluded { port: 6_400 }));
+}
+
+#[test]
 fn the_other_transport_is_not_affected() {
     let mut rig = Rig::new();
     let actor = rig.connect("A", 1);

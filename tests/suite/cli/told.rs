@@ -26,15 +26,29 @@ struct Open {
     doubts: Vec<(u64, u64)>,
 }
 
+/// Ports of one group of one list at one lsn: granted, or no longer held.
+#[derive(Debug)]
+struct Moment {
+    lsn: u64,
+    list: String,
+    group: u64,
+    mask: u64,
+    connector: String,
+}
+
 /// The lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     grants: BTreeMap<u64, Grant>,
     open: BTreeMap<u64, Open>,
-    pub kinds: BTreeMap<String, u64>,
-    pub refusals: BTreeMap<String, u64>,
-    pub readies: u64,
-    pub held_max: usize,
+    granted: Vec<Moment>,
+    ended: Vec<Moment>,
+    /// Lsn of the event, list, and up to which lsn it is ready; in the order of the lines.
+    ready: Vec<(u64, String, u64)>,
+    pub(super) kinds: BTreeMap<String, u64>,
+    pub(super) refusals: BTreeMap<String, u64>,
+    pub(super) readies: u64,
+    pub(super) held_max: usize,
 }
 
 impl Told {
@@ -49,6 +63,7 @@ impl Told {
             self.refused(&line);
         } else if line["ready"].is_u64() {
             assert!(line["ready"].as_u64() < line["lsn"].as_u64(), "{line}");
+            self.ready.push((number(&line["lsn"]), list_of(&line), number(&line["ready"])));
             self.readies += 1;
         } else {
             assert!(line["summary"].is_object(), "what is this: {line}");
@@ -74,16 +89,20 @@ impl Told {
 
     fn okay(&mut self, line: &Value) {
         let open = self.answered(line, "ok");
-        for (lsn, ports) in open.doubts {
+        for (lsn, mask) in open.doubts {
             if let Some(grant) = self.grants.get_mut(&lsn) {
-                grant.gone |= ports;
+                grant.gone |= mask;
+                let (list, group, connector) = (grant.list.clone(), grant.group, grant.connector.clone());
+                self.ended.push(Moment { lsn: number(&line["lsn"]), list, group, mask, connector });
             }
         }
         for granted in line["grants"].as_array().into_iter().flatten() {
             let (connector, list) = (open.connector.clone(), open.list.clone());
-            let (group, certain) = (number(&granted["group"]), mask(&granted["mask"]));
+            let (lsn, group, certain) = (number(&granted["lsn"]), number(&granted["group"]), mask(&granted["mask"]));
+            let moment = Moment { lsn, list: list.clone(), group, mask: certain, connector: connector.clone() };
+            self.granted.push(moment);
             let grant = Grant { connector, list, group, certain, gone: 0 };
-            let before = self.grants.insert(number(&granted["lsn"]), grant);
+            let before = self.grants.insert(lsn, grant);
             assert!(before.is_none(), "an lsn was granted twice: {line}");
         }
         if open.kind == "attach" {
@@ -144,6 +163,18 @@ impl Told {
             }
         }
         nothing_is_held_twice(&rows);
+        self.every_hold_was_followed_by_quarantine();
+        let quarantined = rows.iter().filter(|row| row["kind"] == "quarantine");
+        self.ended = quarantined
+            .map(|row| Moment {
+                lsn: number(&row["lsn"]),
+                list: list_of(row),
+                group: number(&row["group"]),
+                mask: mask(&row["mask"]),
+                connector: text(&row["connector"]),
+            })
+            .collect();
+        (self.granted, self.ready) = (Vec::new(), Vec::new());
         self.open.clear();
         self.grants = grants
             .into_iter()
@@ -152,6 +183,29 @@ impl Told {
                 (lsn, Grant { connector, list, group, certain: mask(&row["mask"]), gone: 0 })
             })
             .collect();
+    }
+}
+
+impl Told {
+    /// Nobody else is granted a port before it was told ready. Lines of other threads may come late,
+    /// and a kill may swallow the last: only what came before a later `ready` is judged.
+    fn every_hold_was_followed_by_quarantine(&self) {
+        assert!(self.ready.is_sorted_by_key(|(lsn, _, _)| *lsn), "ready lines come in order");
+        let judged = self.ready.last().map_or(0, |(lsn, _, _)| *lsn);
+        for granted in self.granted.iter().filter(|granted| granted.lsn < judged) {
+            for ended in self.ended.iter().filter(|ended| {
+                ended.lsn < granted.lsn
+                    && (&ended.list, ended.group) == (&granted.list, granted.group)
+                    && ended.mask & granted.mask != 0
+                    && ended.connector != granted.connector
+            }) {
+                let is_ready = self
+                    .ready
+                    .iter()
+                    .any(|(lsn, list, up_to)| *lsn < granted.lsn && *list == granted.list && *up_to >= ended.lsn);
+                assert!(is_ready, "{granted:?} before the quarantine of {ended:?} was over");
+            }
+        }
     }
 }
 
@@ -226,4 +280,35 @@ fn a_lost_grant_a_revived_one_and_a_double_one_are_found() {
     assert!(!fails(told(&both[..3]), row("grant", "00000000000000fe")), "in doubt");
     assert!(fails(told(&both[..3]), row("grant", "00000000000000f0")), "more is gone than was asked");
     assert!(fails(told(&acquire), [whole, row("quarantine", "0000000000000080")].join("\n")), "twice");
+}
+
+#[test]
+fn a_port_that_another_stack_gets_before_its_quarantine_is_over_is_found() {
+    let grant = |connector: &str, request: u64, lsn: u64| {
+        [
+            format!(
+                r#"{{"ask":"acquire","request":{request},"connector":"{connector}","transport":"tcp","dvipa":"10.1.1.1","groups":1}}"#
+            ),
+            format!(
+                r#"{{"ok":"acquire","request":{request},"lsn":{lsn},"grants":[{{"lsn":{lsn},"group":7,"mask":"0x0000000000000001"}}]}}"#
+            ),
+        ]
+    };
+    let release = [
+        r#"{"ask":"release","request":2,"connector":"A","transport":"tcp","dvipa":"10.1.1.1","grant":5,"mask":"0x0000000000000001"}"#,
+        r#"{"ok":"release","request":2,"lsn":6}"#,
+    ]
+    .map(str::to_owned);
+    let ready =
+        |up_to: u64, lsn: u64| [format!(r#"{{"ready":{up_to},"transport":"tcp","dvipa":"10.1.1.1","lsn":{lsn}}}"#)];
+    let fails = |connector: &str, readies: [(u64, u64); 2]| {
+        let mut told = Told::default();
+        let lines = [&grant("A", 1, 5)[..], &release, &grant(connector, 3, 8)];
+        lines.concat().iter().for_each(|line| told.read(line));
+        readies.iter().flat_map(|(up_to, lsn)| ready(*up_to, *lsn)).for_each(|line| told.read(&line));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| told.every_hold_was_followed_by_quarantine())).is_err()
+    };
+    assert!(!fails("B", [(6, 7), (6, 9)]));
+    assert!(fails("B", [(5, 7), (6, 9)]), "ready too late");
+    assert!(!fails("A", [(5, 7), (6, 9)]), "its own ports may be taken back at once");
 }

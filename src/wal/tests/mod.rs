@@ -1,5 +1,8 @@
 //! The log on the simulated disk: what is acknowledged survives, and a crash never leads to a
 //! refused open.
+#![forbid(unsafe_code)]
+
+mod upkeep;
 
 use super::*;
 use crate::disk::Disk;
@@ -124,6 +127,8 @@ fn check(disk: &SimDisk, acknowledged: &Log, what: &str) -> Log {
         Ok((mut appender, log)) => {
             assert!(contains(&log, acknowledged), "{what}: lost an acknowledged frame");
             assert!(log.len() <= acknowledged.len() + 1, "{what}: invented a frame");
+            let copies = ["MANIFEST", "MANIFEST.bak"].map(|name| disk.bytes(&dir().join(name)));
+            assert!(copies[0].is_some() && copies[0] == copies[1], "{what}: one MANIFEST is behind");
             let first = appender.append(&[1, 2, 3], 2, WallMs(1), BootMs(1)).unwrap();
             assert!(log.last().is_none_or(|last| last.0 < first), "{what}: an lsn was used twice");
             drop(appender);

@@ -1,0 +1,212 @@
+//! The spare, rotation, reading beside the writer, retention, a full disk.
+#![forbid(unsafe_code)]
+
+use super::*;
+use crate::disk::Access;
+use std::collections::BTreeSet;
+
+fn new_store() -> (SimDisk, Appender) {
+    let disk = SimDisk::new();
+    make(&disk).unwrap();
+    let (appender, _) = open(&disk).unwrap();
+    (disk, appender)
+}
+
+fn read(disk: &SimDisk, manifest: &Manifest, after: Lsn, upto: Lsn) -> Log {
+    let mut log = Log::new();
+    read_durable(disk, dir(), manifest, after, upto, &mut |info, payload| {
+        log.push((info.first, payload.to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    log
+}
+
+#[test]
+fn a_reader_beside_the_writer_sees_exactly_what_it_asked_for() {
+    let (disk, mut appender) = new_store();
+    let early = appender.keeper().manifest();
+    let (log, _) = work(&mut appender, 0, 12);
+    let manifest = appender.keeper().manifest();
+    for from in 0..log.len() {
+        for to in from..log.len() {
+            let after = log[from].0;
+            let after = Lsn(after.0 - 1);
+            let upto = log.get(to + 1).map_or(appender.durable(), |next| Lsn(next.0.0 - 1));
+            assert_eq!(read(&disk, &manifest, after, upto), log[from..=to]);
+        }
+    }
+    assert_eq!(read(&disk, &manifest, appender.durable(), appender.durable()), []);
+    // A MANIFEST from before the rotation: its tail has been sealed and cut since.
+    let first_seal = manifest.segments[0].sealed.unwrap().end.lsn;
+    assert!(!read(&disk, &early, Lsn::ZERO, first_seal).is_empty());
+}
+
+#[test]
+fn a_spare_filled_ahead_is_taken_into_use() {
+    let (disk, mut appender) = new_store();
+    let spare = appender.spare();
+    assert!(!spare.is_ready());
+    while spare.step().unwrap() {}
+    assert!(spare.is_ready());
+    assert_eq!(*disk.bytes(&segment::spare_path(dir())).unwrap(), vec![0; 16 * 1_024]);
+    assert_eq!(disk.unsynced(), 2, "the spare's own entry, and a slot of WATERMARK");
+    work(&mut appender, 0, 1);
+    appender.rotate().unwrap();
+    assert!(!spare.is_ready());
+    assert!(disk.bytes(&segment::spare_path(dir())).is_none());
+    appender.rotate().unwrap();
+    assert_eq!(appender.position().segment, 2, "an empty tail is not sealed");
+}
+
+#[test]
+fn a_spare_that_is_not_all_zero_or_of_another_size_is_made_anew() {
+    for bytes in [vec![0; 100], vec![0; 16 * 1_024 + 1], [vec![0; 16_383], vec![1]].concat(), vec![0; 16 * 1_024]] {
+        let (disk, mut appender) = new_store();
+        disk.set_bytes(&segment::spare_path(dir()), bytes).unwrap();
+        let (mut log, _) = work(&mut appender, 0, 1);
+        appender.rotate().unwrap();
+        log.extend(work(&mut appender, 1, 1).0);
+        drop(appender);
+        assert_eq!(open(&disk).unwrap().1, log);
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_log_is_whole_afterwards() {
+    let (disk, mut appender) = new_store();
+    let used: usize = disk.image().values().map(|bytes| bytes.len()).sum();
+    disk.set_capacity(Some(used as u64 + 8_192));
+    assert!(matches!(appender.spare().step().unwrap_err(), StoreError::Full { .. }));
+    let (log, failed) = work(&mut appender, 0, 12);
+    assert!(failed.is_some() && !log.is_empty(), "what fits the segment is still taken");
+    assert!(matches!(appender.append(&[1], 1, WallMs(1), BootMs(1)).unwrap_err(), StoreError::Poisoned { .. }));
+    drop(appender);
+    disk.set_capacity(None);
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!(found, log);
+}
+
+#[test]
+fn what_no_frame_can_hold_is_refused_and_changes_nothing() {
+    let (_disk, mut appender) = new_store();
+    let before = appender.position();
+    let max = appender.payload_max();
+    for (size, count) in [(0, 1), (1, 0), (max + 1, 1)] {
+        let error = appender.append(&vec![1; size], count, WallMs(1), BootMs(1)).unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
+    }
+    assert_eq!(appender.position(), before);
+    appender.append(&vec![1; max], 1, WallMs(1), BootMs(1)).unwrap();
+}
+
+fn checkpoint(generation: u64, lsn: Lsn) -> CheckpointEntry {
+    CheckpointEntry { generation, lsn, count: 0, digest: [0; 32], wall: WallMs(0), files: Vec::new() }
+}
+
+#[test]
+fn no_segment_goes_that_the_older_of_two_checkpoints_needs() {
+    let (disk, mut appender) = new_store();
+    let (log, _) = work(&mut appender, 0, 16);
+    let keeper = appender.keeper();
+    let all = keeper.manifest().segments.len();
+    assert!(all > 5);
+    let nothing_kept = Retention { age_max_ms: 0, size_max: 0 };
+    let run = || retire(&disk, dir(), &keeper, &nothing_kept, WallMs(1_000)).unwrap();
+    assert_eq!(run(), Retired::default(), "without a checkpoint");
+    let third = keeper.manifest().segments[2].sealed.unwrap().end.lsn;
+    keeper.change(|manifest| manifest.checkpoints.push(checkpoint(1, third))).unwrap();
+    assert_eq!(run(), Retired::default(), "with one");
+    keeper.change(|manifest| manifest.checkpoints.push(checkpoint(2, appender.durable()))).unwrap();
+    let kept = Retention::default();
+    assert_eq!(retire(&disk, dir(), &keeper, &kept, WallMs(1_000)).unwrap(), Retired::default(), "kept as history");
+    assert_eq!(run().segments, 3);
+    let manifest = keeper.manifest();
+    assert_eq!((manifest.segments.len(), manifest.retired.lsn), (all - 3, third));
+    let present: BTreeSet<u64> =
+        disk.list(&dir().join("wal")).unwrap().iter().filter_map(|entry| segment::number_of(&entry.name)).collect();
+    assert_eq!(present, manifest.segments.iter().map(|segment| segment.number).collect());
+    drop(appender);
+    let survey = survey(&disk, dir()).unwrap();
+    let mut found = Log::new();
+    replay(&disk, dir(), &survey, third, &mut |info, payload| {
+        found.push((info.first, payload.to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    let kept: Log = log.into_iter().filter(|(first, _)| *first > third).collect();
+    assert_eq!(found, kept);
+    assert!(matches!(open(&disk).unwrap_err(), StoreError::BaseTooOld { .. }));
+}
+
+#[test]
+fn histories_below_the_oldest_segment_leave_manifest() {
+    let disk = SimDisk::new();
+    make(&disk).unwrap();
+    for round in 0..4 {
+        let (mut appender, _) = open(&disk).unwrap();
+        if round != 1 {
+            work(&mut appender, round, 1);
+            appender.rotate().unwrap();
+        }
+        appender.close(BootMs(1)).unwrap();
+    }
+    let (appender, log) = open(&disk).unwrap();
+    let keeper = appender.keeper();
+    let firsts =
+        |manifest: &Manifest| manifest.histories.iter().map(|history| history.first.0 >> 20).collect::<Vec<_>>();
+    assert_eq!(firsts(&keeper.manifest()), [1, 2, 3, 4], "the second open wrote nothing");
+    let older = log[1].0;
+    keeper
+        .change(|manifest| {
+            manifest.checkpoints.extend([checkpoint(1, Lsn(older.0 + 2)), checkpoint(2, appender.durable())]);
+        })
+        .unwrap();
+    let retention = Retention { age_max_ms: u64::MAX, size_max: 0 };
+    retire(&disk, dir(), &keeper, &retention, WallMs(0)).unwrap();
+    assert_eq!(firsts(&keeper.manifest()), [2, 3, 4], "the one that the retired lsn belongs to stays");
+    drop(appender);
+    let survey = survey(&disk, dir()).unwrap();
+    let base = survey.manifest.retired.lsn;
+    assert_eq!(replay(&disk, dir(), &survey, base, &mut |_, _| Ok(())).unwrap().frames, 1);
+    assert_eq!(verify(&disk, dir(), &survey, &mut |_, _| Ok(())).unwrap().frames, 1);
+}
+
+#[test]
+fn a_sink_that_refuses_stops_the_walk_with_file_offset_and_lsn() {
+    let (disk, mut appender) = new_store();
+    let (log, _) = work(&mut appender, 0, 5);
+    drop(appender);
+    let survey = survey(&disk, dir()).unwrap();
+    let before = disk.image();
+    let error = replay(&disk, dir(), &survey, Lsn::ZERO, &mut |info, _| {
+        if info.first == log[3].0 { Err(info.corrupt(info.first, "an impossible record")) } else { Ok(()) }
+    })
+    .unwrap_err();
+    let StoreError::CorruptLog { lsn, ref fault, .. } = error else { panic!("{error}") };
+    assert_eq!(lsn, log[3].0);
+    assert!(matches!(fault, LogFault::Payload(_)));
+    assert!(error.to_string().contains("an impossible record") && error.to_string().contains(".seg"), "{error}");
+    assert_eq!(disk.image(), before);
+}
+
+#[test]
+fn a_read_error_in_the_log_is_named_as_such() {
+    let (disk, mut appender) = new_store();
+    work(&mut appender, 0, 5);
+    drop(appender);
+    let calm = disk.fork();
+    drop(open(&calm).unwrap());
+    let mut io_errors = 0;
+    for call in 0..calm.calls() {
+        let failing = disk.fork();
+        failing.fail_at(call, Fault::Errno(5));
+        if let Err(error) = open(&failing) {
+            assert!(matches!(error, StoreError::Io { .. }), "call {call}: {error}");
+            io_errors += 1;
+        }
+    }
+    assert!(io_errors > 20, "{io_errors}");
+    let file = disk.open(&segment::path(dir(), 1), Access::Read).unwrap();
+    assert!(file.len().unwrap() > 0);
+}

@@ -1,0 +1,181 @@
+//! A facility that is nothing but a structure in memory, and that fails when it is told to.
+
+use parking_lot::Mutex;
+use portplex::facility::{CallError, Completer, Facility, Page, Query, Renewal, Reply, Ticket};
+use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StructureName, Target};
+use portplex::structure::{Actor, ClockFloor, Context, Decision, Due, PortOwner, Refusal, Request, Structure};
+use std::sync::Arc;
+
+/// How it behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// As it should.
+    Well,
+    /// Requests are lost: nothing is done.
+    Lost,
+    /// Answers are lost: everything is done.
+    Deaf,
+    /// Answers are held back until [`Memory::let_go`].
+    Holding,
+    /// Requests are turned down as too many.
+    Overloaded,
+    /// Renewals are answered with another number.
+    WrongNumber,
+}
+
+/// The structure and what is around it; copies are other connections to it.
+#[derive(Clone)]
+pub(super) struct Memory(Arc<Mutex<Core>>);
+
+struct Core {
+    structure: Structure,
+    mode: Mode,
+    history: u64,
+    open_first: Lsn,
+    now: u64,
+    random: u64,
+    held: Vec<(Completer<Reply>, Reply)>,
+    seen: Vec<Request>,
+}
+
+pub(super) const QUARANTINE_MS: u32 = 1_000;
+
+impl Memory {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Core {
+            structure: Structure::new(StructureName::default()),
+            mode: Mode::Well,
+            history: 1,
+            open_first: Lsn(1),
+            now: 1_000_000,
+            random: seed,
+            held: Vec::new(),
+            seen: Vec::new(),
+        })))
+    }
+
+    pub(super) fn door(&self) -> Arc<dyn Facility> {
+        Arc::new(self.clone())
+    }
+
+    pub(super) fn set(&self, mode: Mode) {
+        self.0.lock().mode = mode;
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.0.lock().mode
+    }
+
+    /// Opens anew, as after a crash: all incarnations must attach, and what was held back is lost.
+    pub(super) fn reopen(&self) {
+        let mut core = self.0.lock();
+        core.held.clear();
+        core.history += 1;
+        core.mode = Mode::Well;
+        core.open_first = core.structure.lsn().next();
+    }
+
+    /// Gives the answers that were held back.
+    pub(super) fn let_go(&self) {
+        let held = std::mem::take(&mut self.0.lock().held);
+        for (completer, reply) in held {
+            completer.complete(Ok(reply));
+        }
+    }
+
+    /// Lets time pass and ends what quarantine is over.
+    pub(super) fn pass(&self, ms: u64) {
+        let mut core = self.0.lock();
+        core.now += ms;
+        for list in 0..16 {
+            let context = core.context();
+            if let Due::Now(_) = core.structure.quarantine_due(list, &context) {
+                core.execute(&Request::EndQuarantine { list }).expect("it is due");
+            }
+        }
+    }
+
+    /// Requests since the last call.
+    pub(super) fn seen(&self) -> Vec<Request> {
+        std::mem::take(&mut self.0.lock().seen)
+    }
+
+    /// Hands a request in past the mode.
+    pub(super) fn operate(&self, request: &Request) -> Result<Reply, Refusal> {
+        self.0.lock().execute(request)
+    }
+
+    pub(super) fn owner(&self, target: Target, port: u16) -> Option<ConnectorName> {
+        match self.0.lock().structure.owner(target, port) {
+            PortOwner::Held { connector, .. } => Some(connector),
+            _ => None,
+        }
+    }
+
+    pub(super) fn audit(&self) {
+        self.0.lock().structure.audit().expect("every invariant holds");
+    }
+}
+
+impl Core {
+    fn context(&mut self) -> Context {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Context {
+            now: BootMs(self.now),
+            random: self.random,
+            open_first: self.open_first,
+            floor: ClockFloor::default(),
+            quarantine_ms: QUARANTINE_MS,
+            deadline: None,
+        }
+    }
+
+    fn execute(&mut self, request: &Request) -> Result<Reply, Refusal> {
+        let (context, mut events) = (self.context(), Vec::new());
+        let decision = self.structure.decide(request, &context, &mut events)?;
+        let first = self.structure.lsn().next();
+        for event in &events {
+            self.structure.apply(self.structure.lsn().next(), BootMs(self.now), event);
+        }
+        let count = u32::try_from(events.len()).expect("few events");
+        let answer = self.structure.answer(request, &decision, first, count);
+        let lsn = match decision {
+            Decision::Repeat { first, count } => Lsn(first.0 + u64::from(count) - 1),
+            _ => self.structure.lsn(),
+        };
+        Ok(Reply { history: HistoryId(self.history), lsn, answer })
+    }
+}
+
+impl Facility for Memory {
+    fn submit(&self, request: Request) -> Ticket<Reply> {
+        let mut core = self.0.lock();
+        core.seen.push(request.clone());
+        match core.mode {
+            Mode::Lost => Ticket::ready(Err(CallError::Gone)),
+            Mode::Overloaded => Ticket::ready(Err(CallError::Refused(Refusal::Overloaded))),
+            Mode::Deaf => {
+                let _ = core.execute(&request);
+                Ticket::ready(Err(CallError::Gone))
+            }
+            Mode::Holding => {
+                let (ticket, completer) = Ticket::pair();
+                match core.execute(&request) {
+                    Ok(reply) => core.held.push((completer, reply)),
+                    Err(refusal) => completer.complete(Err(refusal.into())),
+                }
+                ticket
+            }
+            Mode::Well | Mode::WrongNumber => Ticket::ready(core.execute(&request).map_err(CallError::from)),
+        }
+    }
+
+    fn renew(&self, _actor: Actor, number: u64) -> Ticket<Renewal> {
+        let off = u64::from(self.0.lock().mode == Mode::WrongNumber);
+        Ticket::ready(Ok(Renewal { number: number + off, promise_ms: 30_000 }))
+    }
+
+    fn query(&self, _query: Query) -> Ticket<Page> {
+        Ticket::ready(Err(CallError::Gone))
+    }
+}
