@@ -90,11 +90,11 @@ pub fn init(disk: &dyn Disk, dir: &Path, creation: &Creation, seeds: &Seeds) -> 
     for name in [LOG_DIR, CHECKPOINT_DIR] {
         make_dir(disk, &dir.join(name))?;
     }
+    // Syncs the directory: everything but MANIFEST has its name for good.
     let _ = watermark::create(disk, dir)?;
     let salt = segment::salt(&seeds.receipt_key, seeds.uuid, SEGMENT_FIRST, HistoryId(0));
     let header = SegmentHeader { uuid: seeds.uuid, number: SEGMENT_FIRST, size: creation.segment_size, salt };
     make_segment(disk, dir, &header)?;
-    disk.sync_dir(dir).map_err(|error| StoreError::io(dir, Operation::Sync, error))?;
     let bytes = first_manifest(creation, seeds, lock.inode()).encode();
     replace(disk, dir, MANIFEST, &bytes)?;
     replace(disk, dir, MANIFEST_COPY, &bytes)

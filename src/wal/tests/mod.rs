@@ -123,6 +123,11 @@ fn run(disk: &SimDisk) -> Log {
 
 /// Opens an image that a crash left and checks it; returns the log.
 fn check(disk: &SimDisk, acknowledged: &Log, what: &str) -> Log {
+    let sequence =
+        |name| disk.bytes(&dir().join(name)).and_then(|bytes| Manifest::decode(&bytes).ok()).map(|m| m.sequence);
+    if let (Some(one), Some(other)) = (sequence("MANIFEST"), sequence("MANIFEST.bak")) {
+        assert!(one.abs_diff(other) <= 1, "{what}: a MANIFEST is two changes behind");
+    }
     match open(disk) {
         Ok((mut appender, log)) => {
             assert!(contains(&log, acknowledged), "{what}: lost an acknowledged frame");
