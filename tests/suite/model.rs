@@ -72,7 +72,7 @@ fn the_structure_does_what_the_plain_model_does() {
 /// One sequence; the last of them is a long one.
 fn run(seed: u64) -> BTreeMap<&'static str, u32> {
     let mut pair = Pair::new(seed);
-    if seed % 8 > 0 {
+    if !seed.is_multiple_of(8) {
         pair.set_up();
     }
     for _ in 0..if seed + 1 == SEQUENCES { 50 * STEPS } else { STEPS } {
@@ -162,15 +162,14 @@ impl Pair {
             }
             Request::EndQuarantine { list } => self.real.list_target(*list).map_or(0, of_target),
             Request::Stack { body: Body::Join { target }, .. } => of_target(*target),
-            Request::Stack { body, .. } => match body {
-                Body::Leave { member }
-                | Body::Acquire { member, .. }
-                | Body::Claim { member, .. }
-                | Body::Release { member, .. } => {
-                    self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list)
-                }
-                _ => 0,
-            },
+            Request::Stack {
+                body:
+                    Body::Leave { member }
+                    | Body::Acquire { member, .. }
+                    | Body::Claim { member, .. }
+                    | Body::Release { member, .. },
+                ..
+            } => self.members.iter().find(|(_, known)| known == member).map_or(0, |(list, _)| *list),
             _ => 0,
         }
     }
