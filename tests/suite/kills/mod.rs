@@ -109,7 +109,8 @@ fn what_was_acknowledged_survives_kills_at_random_moments_on_one_store() {
     let (held, counts) = (store.model.held(), store.model.counts);
     say(&format!("kills on one store: {killed} of {rounds} runs killed, {held} grants held at the end, {counts:?}"));
     assert!(killed * 10 >= rounds * 9, "most runs end by the kill: {killed} of {rounds}");
-    assert!(counts.grants > rounds && counts.settled > 0, "the exercise works: {counts:?}");
+    assert!(counts.grants > rounds, "the exercise works: {counts:?}");
+    assert!(counts.settled > 0 || rounds < 200, "some kills fall between a sync and its answer: {counts:?}");
 }
 
 #[test]
