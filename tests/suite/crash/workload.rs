@@ -49,6 +49,7 @@ impl Plan {
             segment_size: 16 << 10,
             quarantine: Duration::from_millis(QUARANTINE_MS),
             history_bytes: 40 << 10,
+            checkpoint_at_close: self.checkpoint_every != u32::MAX,
             seed: Some(self.seed),
             ..Options::default()
         }
