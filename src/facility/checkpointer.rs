@@ -9,6 +9,7 @@
 use super::error::OpenError;
 use super::local::Machine;
 use super::options::Options;
+use super::progress::Progress;
 use super::recovery;
 use super::recovery::Base;
 use crate::checkpoint;
@@ -28,7 +29,6 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Segments may not pile up, however short each life was: a crash loop must not make recovery slow.
 const SEGMENTS_MAX: usize = 64;
@@ -57,12 +57,10 @@ pub(crate) struct Checkpointer {
     options: Options,
     /// One at a time; also held while log and checkpoints are read, so that nothing is retired then.
     work: Mutex<()>,
-    /// Everything up to here may be read.
-    durable: AtomicU64,
+    /// How far the log may be read.
+    progress: Arc<Progress>,
     /// Bytes of log above the newest checkpoint when this life began.
     unchecked: u64,
-    /// `unchecked` and what this life wrote.
-    logged: AtomicU64,
     /// `logged` and the boot clock when the last checkpoint was made.
     last: Mutex<Last>,
 }
@@ -89,22 +87,20 @@ impl Checkpointer {
             keeper,
             options: options.clone(),
             work: Mutex::new(()),
-            durable: AtomicU64::new(appender.durable().0),
+            progress: Arc::new(Progress::new(appender)),
             unchecked,
-            logged: AtomicU64::new(unchecked),
             last: Mutex::new(last),
         }
     }
 
-    /// Notes how far the log is durable. Called by the writer after every turn.
-    pub(crate) fn note(&self, appender: &Appender) {
-        self.durable.store(appender.durable().0, Ordering::Release);
-        self.logged.store(self.unchecked + appender.appended_bytes(), Ordering::Relaxed);
+    /// What the writer tells its progress to.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Bytes of log above the newest checkpoint of this open's start, written since included.
     pub(crate) fn logged(&self) -> u64 {
-        self.logged.load(Ordering::Relaxed)
+        self.unchecked + self.progress.appended_bytes()
     }
 
     /// How many bytes of log make one due.
@@ -192,7 +188,7 @@ impl Checkpointer {
     }
 
     fn durable(&self) -> Lsn {
-        Lsn(self.durable.load(Ordering::Acquire))
+        self.progress.durable()
     }
 
     fn read(&self, manifest: &Manifest, up_to: Lsn) -> Result<(Structure, Base), OpenError> {

@@ -23,6 +23,7 @@ use super::deadlines::Due;
 use super::options::BATCH_RECORDS_MAX;
 use super::options::DEAF_MS_MIN;
 use super::options::READY_LISTS_MAX;
+use super::progress::Progress;
 use super::reads;
 use super::watch::Ring;
 use crate::ident::BootMs;
@@ -66,6 +67,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     random: RandomStream,
     ring: Arc<Ring>,
+    progress: Arc<Progress>,
     report: RecoveryReport,
     counters: Counters,
     floor: ClockFloor,
@@ -92,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: RandomStream,
     pub(crate) ring: Arc<Ring>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) report: RecoveryReport,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
@@ -100,7 +103,18 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms, quarantine_timer } = parts;
+        let Parts {
+            structure,
+            appender,
+            clock,
+            random,
+            ring,
+            progress,
+            report,
+            floor,
+            quarantine_ms,
+            quarantine_timer,
+        } = parts;
         let now = clock.boot_ms();
         let mut engine = Self {
             structure,
@@ -109,6 +123,7 @@ impl Engine {
             clock,
             random,
             ring,
+            progress,
             report,
             counters: Counters::default(),
             floor,
@@ -241,9 +256,9 @@ impl Engine {
                 self.waiting.push(Waiting::Page(completer, view.page(&query)));
             }
             Command::Watch(completer) => {
-                let next = self.next_lsn();
-                self.ring.enter(next);
-                self.waiting.push(Waiting::Watch(completer, Lsn(next.0 - 1)));
+                let last = self.structure.lsn();
+                self.ring.enter(last);
+                self.waiting.push(Waiting::Watch(completer, last));
             }
         }
         Ok(())
@@ -427,6 +442,7 @@ impl Engine {
                 self.poison(&error);
                 return Err(error);
             }
+            self.progress.note(&self.appender);
             self.counters.frames += 1;
             self.counters.records += u64::from(self.count);
             self.ring.publish(&mut self.made);

@@ -129,8 +129,7 @@ impl LocalFacility {
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, ring, clock) = (Arc::clone(&queue), Arc::clone(&ring), Arc::clone(&machine.clock));
-            let checkpointer = Arc::clone(&checkpointer);
-            let work = move || write_on(engine, &queue, &ring, &*clock, &checkpointer);
+            let work = move || write_on(engine, &queue, &ring, &*clock);
             let thread = std::thread::Builder::new().name("portplex-writer".into());
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
@@ -287,7 +286,6 @@ fn write_on(
     queue: &Queue<Command>,
     ring: &Ring,
     clock: &dyn Clock,
-    checkpointer: &Checkpointer,
 ) -> (Engine, Result<(), StoreError>) {
     let mut batch = VecDeque::new();
     loop {
@@ -312,7 +310,6 @@ fn write_on(
         if done.is_ok() && taken == Taken::Idle && engine.appender().watermark().is_behind() {
             done = engine.appender().watermark().sync();
         }
-        checkpointer.note(engine.appender());
         if let Err(error) = done {
             queue.close();
             while queue.take_all(&mut batch, Duration::ZERO) == Taken::Some {

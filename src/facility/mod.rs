@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod local;
 mod options;
+mod progress;
 mod queue;
 mod reads;
 mod recovery;

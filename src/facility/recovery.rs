@@ -133,7 +133,9 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     let quarantine_ms = u32::try_from(options.quarantine.as_millis()).unwrap_or(u32::MAX);
     let clock = Arc::clone(&machine.clock);
     let quarantine_timer = options.quarantine_timer;
-    let parts = Parts { structure, appender, clock, random, ring, report, floor, quarantine_ms, quarantine_timer };
+    let progress = checkpointer.progress();
+    let parts =
+        Parts { structure, appender, clock, random, ring, progress, report, floor, quarantine_ms, quarantine_timer };
     Ok(Opened { engine: Engine::new(parts), checkpointer })
 }
 

@@ -57,7 +57,6 @@ impl Stepper {
             })
             .collect();
         let done = self.engine.turn(&mut batch);
-        self.checkpointer.note(self.engine.appender());
         done?;
         Ok(tickets.into_iter().map(Ticket::wait).collect())
     }

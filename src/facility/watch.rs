@@ -62,13 +62,13 @@ impl Ring {
         self.arrived.notify_all();
     }
 
-    /// One watcher more. `next` is the lsn of the next event that will be published for it: called
-    /// by the writer between two events.
-    pub(crate) fn enter(&self, next: Lsn) {
+    /// One watcher more; `last` is the lsn of the newest event that will not be published for it.
+    /// Called by the writer between two events.
+    pub(crate) fn enter(&self, last: Lsn) {
         let mut inner = self.inner.lock();
         if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
             inner.events.clear();
-            inner.below = Lsn(next.0.saturating_sub(1));
+            inner.below = last;
         }
     }
 

@@ -22,7 +22,16 @@ const RANDOM: u64 = 48;
 const RANDOM_TWICE: u64 = 8;
 const FAULTS_SHOWN: usize = 5;
 
-const PLAN: Plan = Plan { seed: 1, turns: 36, close_at: 9, kill_at: 18, reboot_at: 27, checkpoint_every: 6 };
+const PLAN: Plan = Plan {
+    seed: 1,
+    turns: 36,
+    close_at: 9,
+    kill_at: 18,
+    reboot_at: 27,
+    checkpoint_every: 6,
+    ends_closed: true,
+    is_small: false,
+};
 
 /// A calm run and everything that the sweeps count.
 struct Sweep {

@@ -14,7 +14,7 @@ use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, Port
 use portplex::record;
 use portplex::structure::{Actor, Answer, Body, Introduction, Member, Policy, PortRange, Refusal, Request, Structure};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ pub(crate) struct Plan {
     pub(crate) reboot_at: u32,
     /// A checkpoint is made every so many turns.
     pub(crate) checkpoint_every: u32,
+    /// Whether it ends with a close, or as if killed.
+    pub(crate) ends_closed: bool,
+    /// Whether all stacks allow the same ports: a smaller log.
+    pub(crate) is_small: bool,
 }
 
 impl Plan {
@@ -96,9 +100,25 @@ pub(crate) struct Progress {
     pub(crate) checkpoints: u64,
 }
 
-/// Runs the plan on an empty disk until it is done or fails.
+/// Runs the plan on an empty simulated disk until it is done or fails.
 pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
-    let mut world = World::new(disk, *plan, note_states);
+    let (machine, clock) = machine(disk, 1, 10_000);
+    let place = Place { machine, clock, dir: PathBuf::from(DIR), sim: Some(disk.clone()) };
+    run_at(place, plan, note_states)
+}
+
+/// Where a plan runs.
+pub(crate) struct Place {
+    pub(crate) machine: Machine,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) dir: PathBuf,
+    /// The disk, if it is a simulated one.
+    pub(crate) sim: Option<SimDisk>,
+}
+
+/// As [`run`], anywhere.
+pub(crate) fn run_at(place: Place, plan: &Plan, note_states: bool) -> Progress {
+    let mut world = World::new(place, *plan, note_states);
     if let Err(error) = world.live() {
         world.progress.error = Some(error);
     }
@@ -125,9 +145,7 @@ enum Ask {
 
 struct World {
     plan: Plan,
-    disk: SimDisk,
-    machine: Machine,
-    clock: Arc<SetClock>,
+    place: Place,
     dice: Dice,
     model: Model,
     stacks: Vec<Stack>,
@@ -136,8 +154,7 @@ struct World {
 }
 
 impl World {
-    fn new(disk: &SimDisk, plan: Plan, note_states: bool) -> Self {
-        let (machine, clock) = machine(disk, 1, 10_000);
+    fn new(place: Place, plan: Plan, note_states: bool) -> Self {
         let stacks = (0..STACKS).map(|number| Stack {
             introduction: Introduction {
                 name: ConnectorName::new(&format!("SYS{number}.TCPIP")).expect("a name"),
@@ -154,9 +171,7 @@ impl World {
         });
         Self {
             plan,
-            disk: disk.clone(),
-            machine,
-            clock,
+            place,
             dice: Dice::new(plan.seed),
             model: Model { unsure: [list(2)].into(), ..Model::default() },
             stacks: stacks.collect(),
@@ -166,7 +181,8 @@ impl World {
     }
 
     fn live(&mut self) -> Result<(), String> {
-        facility::init(&self.machine, Path::new(DIR), &self.plan.options()).map_err(|error| error.to_string())?;
+        facility::init(&self.place.machine, &self.place.dir, &self.plan.options())
+            .map_err(|error| error.to_string())?;
         self.progress.inited = true;
         let mut stepper = self.open()?;
         self.note(stepper.structure());
@@ -184,23 +200,27 @@ impl World {
             }
             self.upkeep(turn, &stepper)?;
             let ms = self.dice.below(900);
-            self.clock.advance(ms);
+            self.place.clock.advance(ms);
             self.turn(&mut stepper)?;
         }
         self.progress.segments = stepper.engine().appender().position().segment;
+        if !self.plan.ends_closed {
+            return Ok(());
+        }
         stepper.close().map_err(|error| error.to_string())
     }
 
     fn open(&mut self) -> Result<Stepper, String> {
-        Stepper::open(&self.machine, Path::new(DIR), &self.plan.options()).map_err(|error| error.to_string())
+        Stepper::open(&self.place.machine, &self.place.dir, &self.plan.options()).map_err(|error| error.to_string())
     }
 
     /// The machine goes down in order and starts again: everything written is durable, and every
     /// quarantine that was not over starts again.
     fn reboot(&mut self) {
-        self.disk.settle();
-        let now = self.clock.boot_ms().0;
-        (self.machine, self.clock) = machine(&self.disk, 2, 500);
+        let Some(disk) = self.place.sim.clone() else { return };
+        disk.settle();
+        let now = self.place.clock.boot_ms().0;
+        (self.place.machine, self.place.clock) = machine(&disk, 2, 500);
         for rest in &mut self.model.resting {
             rest.until = if rest.until > now { 500 + QUARANTINE_MS } else { 0 };
         }
@@ -218,14 +238,14 @@ impl World {
         if turn % self.plan.checkpoint_every == self.plan.checkpoint_every - 1 && stepper.checkpoint().is_ok() {
             self.progress.checkpoints += 1;
         }
-        if self.disk.is_dead() { Err("the power is cut".into()) } else { Ok(()) }
+        if self.place.sim.as_ref().is_some_and(SimDisk::is_dead) { Err("the power is cut".into()) } else { Ok(()) }
     }
 
     fn note(&mut self, state: &Structure) {
         if !self.note_states {
             return;
         }
-        let now = self.clock.boot_ms().0;
+        let now = self.place.clock.boot_ms().0;
         let turn = self.progress.acked;
         let faults = self.model.faults(state, now);
         self.progress.faults.extend(faults.into_iter().map(|fault| format!("after turn {turn}: {fault}")));
@@ -327,6 +347,7 @@ impl World {
         let body = if roll < 10 && number == 3 {
             Body::Disconnect
         } else if !stack.has_set || roll < 11 {
+            let (number, roll) = if self.plan.is_small { (2, 99) } else { (number, roll) };
             Body::SetAllowable { transport: Transport::Tcp, ports: ports(number, roll) }
         } else {
             self.body(number, roll)
@@ -388,7 +409,7 @@ impl World {
             }
             Err(error) => return Err(format!("neither answered nor refused: {error}")),
         };
-        let until = self.clock.boot_ms().0 + QUARANTINE_MS;
+        let until = self.place.clock.boot_ms().0 + QUARANTINE_MS;
         match ask {
             Ask::Operator(request) => self.learn_operator(request, until),
             Ask::Connect(stack) | Ask::Attach(stack) => self.introduced(*stack, &reply.answer, until)?,
@@ -489,7 +510,7 @@ impl World {
         reply: &Reply,
         until: u64,
     ) -> Result<(), String> {
-        let now = self.clock.boot_ms().0;
+        let now = self.place.clock.boot_ms().0;
         let stack = &mut self.stacks[number];
         let (name, boot) = (stack.introduction.name.as_str().to_owned(), stack.known_boot);
         stack.last = Some(body.clone());
