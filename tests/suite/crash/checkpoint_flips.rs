@@ -5,7 +5,8 @@
 //! copy in memory only; sled still opens real private copies.
 
 use super::dice::Dice;
-use super::workload::{DIR, Place, Plan, digest, run_at};
+use super::plan::{DIR, Plan, digest};
+use super::workload::{Place, run_at};
 use super::{for_each_below, say, seed_or};
 use portplex::checkpoint::{self, CheckpointError, CheckpointStore, FileProof, PrivateCopy, Proof};
 use portplex::checkpoint::{RowSink, RowSource, SledStore};

@@ -4,7 +4,8 @@
 //! one frame above what is proven durable, exactly the state without it. Whatever was damaged is
 //! named, except where nothing looks: WATERMARK, a hint, and bytes behind a sealed end.
 
-use super::workload::{DIR, Plan, Progress, digest, machine, run};
+use super::plan::{DIR, Plan, Progress, digest, machine};
+use super::workload::run;
 use super::{for_each_below, say, seed_or};
 use portplex::disk::Disk;
 use portplex::disk::sim::{Loss, SimDisk};

@@ -2,7 +2,8 @@
 //! exact state or say what is wrong with an exit code of its own, and change no byte.
 
 use super::dice::Dice;
-use super::workload::{DIR, Plan, run};
+use super::plan::{DIR, Plan};
+use super::workload::run;
 use super::{for_each_below, say, seed_or};
 use portplex::disk::RealDisk;
 use portplex::disk::sim::SimDisk;

@@ -5,7 +5,8 @@
 //! acknowledged.
 
 use super::judge::{FileHashes, Judge, Verdict};
-use super::workload::{DIR, Plan, Progress, State, digest, machine, run};
+use super::plan::{DIR, Plan, Progress, State, digest, machine};
+use super::workload::run;
 use super::{for_each_below, say, seed_or};
 use portplex::disk::sim::{Fault, Loss, SimDisk};
 use portplex::facility::{self, OpenError, Stepper};

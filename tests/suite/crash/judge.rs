@@ -1,6 +1,6 @@
 //! Opens what a crash left and judges it: which state is it, does it stay, does it go on.
 
-use super::workload::{DIR, Plan, State, digest, machine};
+use super::plan::{DIR, Plan, State, digest, machine};
 use portplex::disk::Disk;
 use portplex::disk::sim::{Loss, SimDisk};
 use portplex::facility::{self, OpenError, Stepper};

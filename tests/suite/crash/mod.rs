@@ -10,6 +10,7 @@ mod flips_binary;
 mod io_faults;
 mod judge;
 mod model;
+mod plan;
 mod sweep;
 mod workload;
 

@@ -6,7 +6,8 @@
 //! recovery that is cut itself, at each of its own changes, must lead to the same state.
 
 use super::judge::{FileHashes, Judge, Verdict};
-use super::workload::{DIR, Plan, Progress, State, digest, machine, run};
+use super::plan::{DIR, Plan, Progress, State, digest, machine};
+use super::workload::run;
 use super::{for_each_below, say, seed_or};
 use portplex::disk::sim::{Loss, SimDisk};
 use portplex::facility::Stepper;

@@ -6,100 +6,16 @@
 
 use super::dice::Dice;
 use super::model::{Held, Model};
-use portplex::checkpoint::FlatStore;
-use portplex::disk::Disk;
+use super::plan::{DIR, Plan, Progress, QUARANTINE_MS, State, digest, machine};
 use portplex::disk::sim::SimDisk;
-use portplex::facility::{self, CallError, Clock, Machine, Options, Reply, SetClock, Stepper};
+use portplex::facility::{self, CallError, Clock, Machine, Reply, SetClock, Stepper};
 use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, PortSet, ProcessId, Target, Transport};
-use portplex::record;
 use portplex::structure::{Actor, Answer, Body, Introduction, Member, Policy, PortRange, Refusal, Request, Structure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Where the store is on a simulated disk.
-pub(crate) const DIR: &str = "/store";
-/// Quarantine of every list, ms.
-pub(crate) const QUARANTINE_MS: u64 = 2_000;
 const STACKS: usize = 4;
-
-/// What is run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) turns: u32,
-    /// Turns before which the store is closed and opened again.
-    pub(crate) close_at: u32,
-    /// Turns before which the process is killed.
-    pub(crate) kill_at: u32,
-    /// Turns before which the machine starts again.
-    pub(crate) reboot_at: u32,
-    /// A checkpoint is made every so many turns.
-    pub(crate) checkpoint_every: u32,
-    /// Whether it ends with a close, or as if killed.
-    pub(crate) ends_closed: bool,
-    /// Whether all stacks allow the same ports: a smaller log.
-    pub(crate) is_small: bool,
-}
-
-impl Plan {
-    pub(crate) fn options(&self) -> Options {
-        Options {
-            segment_size: 16 << 10,
-            quarantine: Duration::from_millis(QUARANTINE_MS),
-            history_bytes: 40 << 10,
-            checkpoint_at_close: self.checkpoint_every != u32::MAX,
-            seed: Some(self.seed),
-            ..Options::default()
-        }
-    }
-}
-
-/// A simulated machine with a set clock.
-pub(crate) fn machine(disk: &SimDisk, boot: u128, ms: u64) -> (Machine, Arc<SetClock>) {
-    let clock = Arc::new(SetClock::new(BootId(boot), ms));
-    let machine = Machine {
-        disk: Arc::new(disk.clone()) as Arc<dyn Disk>,
-        checkpoints: Arc::new(FlatStore),
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
-    };
-    (machine, clock)
-}
-
-/// The digest of a whole state.
-pub(crate) fn digest(state: &Structure) -> [u8; 32] {
-    record::digest(state.items()).hash
-}
-
-/// What had been acknowledged after a turn.
-#[derive(Clone, Debug)]
-pub(crate) struct State {
-    pub(crate) digest: [u8; 32],
-    pub(crate) model: Model,
-    /// The boot clock then.
-    pub(crate) now: u64,
-}
-
-/// How far a run came.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// Whether `init` was acknowledged.
-    pub(crate) inited: bool,
-    /// Turns acknowledged: also the number of the state after them.
-    pub(crate) acked: usize,
-    /// Whether a turn was under way when it ended.
-    pub(crate) in_flight: bool,
-    /// What failed.
-    pub(crate) error: Option<String>,
-    /// What must never be.
-    pub(crate) faults: Vec<String>,
-    /// The state after every turn, the empty one first; only if asked for.
-    pub(crate) states: Vec<State>,
-    /// Frames, rotations and checkpoints seen.
-    pub(crate) segments: u64,
-    pub(crate) checkpoints: u64,
-}
 
 /// Runs the plan on an empty simulated disk until it is done or fails.
 pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
