@@ -219,7 +219,9 @@ fn segments_above(manifest: &Manifest, lsn: Lsn) -> usize {
 fn histories_of(base: &Base, manifest: &Manifest) -> Vec<HistoryRow> {
     let mut rows = base.histories.clone();
     for history in &manifest.histories {
-        if rows.last().is_none_or(|row| row.first < history.first) {
+        if rows.last().is_none_or(|row| row.epoch < history.epoch) {
+            // One that kept no record was replaced by the next, which starts at the same lsn.
+            rows.retain(|row| row.first < history.first);
             rows.push(recovery::history_row(history));
         }
     }

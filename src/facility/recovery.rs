@@ -127,6 +127,9 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     let mut report = report(&structure, &survey, &replayed, &base, 0);
     let unchecked = log_bytes_above(&survey.manifest, base_lsn(&survey.manifest, &base));
     let appender = Appender::begin(Arc::clone(&machine.disk), dir, survey, replayed, stamp, lock)?;
+    // What a crash left of a checkpoint that was never listed is only space: the open counts already.
+    let listed: Vec<u64> = appender.keeper().manifest().checkpoints.iter().map(|entry| entry.generation).collect();
+    let _ = checkpoint::sweep(&*machine.disk, &dir.join(wal::constants::CHECKPOINT_DIR), &listed);
     let floor = clock_floor(&base, &appender.keeper().manifest(), stamp.boot);
     report.took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
     let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked);

@@ -7,7 +7,7 @@
 use super::judge::{FileHashes, Judge, Verdict};
 use super::plan::{DIR, Plan, Progress, State, digest, machine};
 use super::workload::run;
-use super::{for_each_below, say, seed_or};
+use super::{for_each_until, say, seed_or};
 use portplex::disk::sim::{Fault, Loss, SimDisk};
 use portplex::facility::{self, OpenError, Stepper};
 use portplex::wal::StoreError;
@@ -133,7 +133,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_acknowledged_after_a_failed_call(
         found: Mutex::default(),
     };
     let ways = FAULTS.len() as u64;
-    for_each_below(calls * ways, |number| {
+    let is_enough = || faults.found.lock().expect("no panic").len() >= FAULTS_SHOWN;
+    for_each_until(calls * ways, is_enough, |number| {
         faults.fail(number / ways, FAULTS[(number % ways) as usize], &mut FileHashes::default());
     });
     let (stopped, went_on) = (faults.stopped.into_inner(), faults.went_on.into_inner());

@@ -30,8 +30,8 @@ pub(crate) fn seed_or(default: u64) -> u64 {
 }
 
 /// Runs `work` for every number below `count` on as many threads as there are cores, in no
-/// particular order.
-pub(crate) fn for_each_below(count: u64, work: impl Fn(u64) + Sync) {
+/// particular order, until `is_enough` says that enough went wrong.
+pub(crate) fn for_each_until(count: u64, is_enough: impl Fn() -> bool + Sync, work: impl Fn(u64) + Sync) {
     let next = std::sync::atomic::AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -39,7 +39,7 @@ pub(crate) fn for_each_below(count: u64, work: impl Fn(u64) + Sync) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if number >= count {
+                    if number >= count || is_enough() {
                         return;
                     }
                     work(number);
@@ -47,4 +47,9 @@ pub(crate) fn for_each_below(count: u64, work: impl Fn(u64) + Sync) {
             });
         }
     });
+}
+
+/// As [`for_each_until`], to the end.
+pub(crate) fn for_each_below(count: u64, work: impl Fn(u64) + Sync) {
+    for_each_until(count, || false, work);
 }
