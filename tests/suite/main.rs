@@ -13,6 +13,7 @@ mod hex;
 mod images;
 mod kills;
 mod model;
+mod numbers;
 mod old_files;
 mod profiles;
 mod records;

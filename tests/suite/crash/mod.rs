@@ -4,13 +4,13 @@
 //! answers. Each test lets something else go wrong with it.
 
 mod checkpoint_flips;
-mod dice;
+pub(crate) mod dice;
 mod flips;
 mod flips_binary;
 mod io_faults;
 mod judge;
 mod model;
-mod plan;
+pub(crate) mod plan;
 mod sweep;
 mod workload;
 
