@@ -173,7 +173,7 @@ impl World {
         let client = &self.clients[place];
         let sent = |actor, number, body| Sent { client: place, actor, number, body };
         let executed: Vec<u32> =
-            client.asked.iter().filter(|(_, asked)| asked.effect.is_some()).map(|(number, _)| *number).collect();
+            client.recent().filter(|(_, asked)| asked.effect.is_some()).map(|(number, _)| *number).collect();
         let known = if executed.is_empty() { None } else { Some(*self.dice.pick(&executed)) };
         match (roll, known) {
             (0..=29, Some(number)) => sent(client.actor, number, client.asked[&number].body.clone()),
@@ -323,6 +323,11 @@ impl World {
 }
 
 impl Client {
+    /// What was asked lately.
+    fn recent(&self) -> impl Iterator<Item = (&u32, &Asked)> {
+        self.asked.range(self.lowest.saturating_sub(8)..)
+    }
+
     /// The lowest numbers are settled one day: from then on they are not presented as open.
     fn settle(&mut self, dice: &mut Dice) {
         while dice.below(4) > 0 && self.asked.get(&self.lowest).is_some_and(|asked| asked.effect.is_some()) {
@@ -332,8 +337,6 @@ impl Client {
         if dice.below(8) == 0 && self.asked.get(&self.lowest).is_some_and(|asked| asked.effect.is_none()) {
             self.lowest += 1;
         }
-        let keep_from = self.lowest.saturating_sub(8);
-        self.asked = self.asked.split_off(&keep_from);
     }
 }
 
