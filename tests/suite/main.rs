@@ -18,6 +18,7 @@ mod old_files;
 mod profiles;
 mod records;
 mod requirements;
+mod restarts;
 mod samples;
 mod stack;
 mod tidy;
