@@ -4,86 +4,21 @@
 //! sled does its own I/O, which no simulated disk sees: this is the test of the checkpoint's syncs.
 //! The same test on sled alone fails, which shows that it can.
 
-use crate::kills::{Random, Told, Victim, run_well};
+pub(crate) mod image;
+
+use crate::kills::Random;
 use crate::requirements::{Requirement, has, say, seed};
+use image::{Image, command, text};
 use portplex::facility::{Facility as _, LocalFacility, Machine, Options, inspect};
 use portplex::ident::{ConnectorName, Identity, Lsn, PortSet, Target, Transport};
 use portplex::structure::{Grant, Introduction, Item};
-use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 const IMAGE_SIZE: u64 = 24 << 20;
 const IMAGES: usize = 20;
 /// Images of one file system: it lives for less than the kernel's own write-back takes.
 const IMAGES_PER_SYSTEM: usize = 4;
-/// How often an image is read until two readings agree.
-const READINGS_MAX: usize = 5;
-
-/// A file with an ext4 in it.
-struct Image(PathBuf);
-
-impl Image {
-    fn make(path: PathBuf, size: u64) -> Self {
-        File::create(&path).and_then(|file| file.set_len(size)).expect("a file for the image");
-        command("mkfs.ext4", &["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", text(&path)]);
-        Self(path)
-    }
-
-    /// The power goes: what is in the file now is what the disk has; nothing is synced. Read until
-    /// two readings agree, so that it is the image of one moment.
-    fn cut(&self, copy: PathBuf) -> Self {
-        let mut bytes = fs::read(&self.0).expect("the image");
-        for _ in 1..READINGS_MAX {
-            let again = fs::read(&self.0).expect("the image");
-            if again == bytes {
-                break;
-            }
-            bytes = again;
-        }
-        fs::write(&copy, &bytes).expect("room for a copy");
-        Self(copy)
-    }
-
-    fn mount(&self, dir: &Path) -> Mounted {
-        fs::create_dir_all(dir).expect("a mount point");
-        command("mount", &["-o", "loop,noatime", text(&self.0), text(dir)]);
-        Mounted(dir.to_owned())
-    }
-}
-
-/// A mounted image; the loop device goes with the mount.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        for arguments in [vec!["-n"], vec!["-n"], vec!["-n", "-l"]] {
-            if Command::new("umount").args(arguments).arg(&self.0).output().is_ok_and(|output| output.status.success())
-            {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        say(&format!("{} is still mounted", self.0.display()));
-    }
-}
-
-fn command(name: &str, arguments: &[&str]) {
-    let output = Command::new(name).args(arguments).output().expect("it runs");
-    assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
 
 #[test]
 fn every_image_copied_after_a_checkpoint_was_published_opens_with_it() {
@@ -210,42 +145,4 @@ fn has_rows(dir: &Path, rows: u64) -> bool {
     let Some(Ok(db)) = opened else { return false };
     let found = (0..rows).all(|row| db.get(row.to_be_bytes()).is_ok_and(|value| value.is_some_and(|v| v == [7; 32])));
     found && db.len() as u64 == rows
-}
-
-#[test]
-fn a_full_file_system_is_named_and_loses_nothing_acknowledged() {
-    if !has(Requirement::Loop, "a small file system that runs full") {
-        return;
-    }
-    let seed = seed("a full file system");
-    let scratch = tempfile::tempdir().expect("a directory");
-    let image = Image::make(scratch.path().join("image"), 3 << 20);
-    let mounted = image.mount(&scratch.path().join("mounted"));
-    let ballast = mounted.path().join("ballast");
-    fs::write(&ballast, vec![1; 1 << 20]).expect("room for the ballast");
-    OpenOptions::new().write(true).open(&ballast).and_then(|file| file.sync_all()).expect("synced");
-    let mut store = Told::new(mounted.path().join("store"));
-    store.init("64KiB");
-    let run = |store: &Told, ops: &str| {
-        let seed = seed.to_string();
-        let words = ["store", "exercise", store.path(), "--seed", &seed, "--ops", ops, "--callers", "4"];
-        Victim::start(scratch.path(), &[&words[..], &["--quarantine", "20", "--checkpoint-bytes", "128KiB"]].concat())
-            .end()
-    };
-    let mut fills = 0;
-    while fills < 3 {
-        let ended = run(&store, "1000000");
-        let context = format!("PORTPLEX_SEED={seed} fill {fills}: {}", ended.err);
-        assert!(matches!(ended.code(), Some(73 | 74)), "{:?}: {context}", ended.code());
-        let names_it = ["no space left", "no room"].iter().any(|words| ended.err.contains(words));
-        assert!(names_it, "the cause is not named: {context}");
-        store.check(&ended).unwrap_or_else(|fault| panic!("{fault}: {context}"));
-        fills += 1;
-    }
-    fs::remove_file(&ballast).expect("made room");
-    let ended = run(&store, "60");
-    assert_eq!(ended.code(), Some(0), "PORTPLEX_SEED={seed} with room again: {}", ended.err);
-    store.check(&ended).unwrap_or_else(|fault| panic!("PORTPLEX_SEED={seed} with room again: {fault}"));
-    run_well(&["store", "verify", store.path()]).expect("a whole store");
-    assert!(store.model.counts.grants > 5, "{:?}", store.model.counts);
 }

@@ -9,6 +9,7 @@ mod crash;
 mod dev;
 mod facility;
 mod format;
+mod full_disk;
 mod hex;
 mod images;
 mod kills;
