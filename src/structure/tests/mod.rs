@@ -1,6 +1,7 @@
 //! The rules, one test each, and the rig that they share.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod attach;
 mod choice;
 mod cost;
@@ -10,6 +11,7 @@ mod ports;
 mod quarantine;
 mod restore;
 mod retry;
+mod stop;
 
 use super::*;
 use crate::ident::BootId;
@@ -123,7 +125,7 @@ impl Rig {
 
     pub(super) fn attach(&mut self, stack: &str, machine: u128, boot: u128) -> Result<Attached, Refusal> {
         match self.ask(Request::Attach(introduction(stack, machine, boot)))? {
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 self.numbers.remove(&actor.slot);
                 Ok(Attached { actor, memberships, grants })
             }
@@ -168,7 +170,7 @@ impl Rig {
     }
 
     pub(super) fn fail(&mut self, stack: &str, incarnation: Incarnation) {
-        let request = Request::MarkFailed { name: name(stack), incarnation };
+        let request = Request::MarkFailed { name: name(stack), incarnation, by: None };
         assert_eq!(self.ask(request), Ok(Answer::Done));
     }
 

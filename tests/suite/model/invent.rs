@@ -49,6 +49,9 @@ impl Pair {
 
     pub(super) fn invent(&mut self) -> Request {
         let stack = self.below(STACKS);
+        if let Some(request) = self.invent_while_stopped(stack) {
+            return request;
+        }
         let known = self.plain.stacks[stack].as_ref();
         let waits = known.is_some_and(|known| known.failed || known.incarnation < self.plain.open_first);
         match known.map(|_| ()) {
@@ -95,7 +98,7 @@ impl Pair {
             5 => Request::Connect(self.introduction(stack)),
             6 => Request::Attach(self.introduction(stack)),
             7 => Request::Resume { name, incarnation, identity: self.introduction(stack).identity },
-            8 => Request::MarkFailed { name, incarnation },
+            8 => Request::MarkFailed { name, incarnation, by: None },
             9 => self.invent_clean_up(stack),
             _ => match self.real.list_by_target(target(list)) {
                 Some(list) => Request::EndQuarantine { list },
