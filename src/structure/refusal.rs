@@ -217,7 +217,7 @@ pub enum Refusal {
         /// Time left, ms.
         left_ms: u64,
     },
-    /// Resume of granting: connectors that have not attached to the restored store.
+    /// Resume of granting: connectors that have not attached since data was lost, or restored.
     #[error("{count} connectors have not attached since, {name} first: attach each, or clean it up")]
     NotAllAttached {
         /// The first of them.

@@ -110,11 +110,10 @@ impl Structure {
 
     /// Connectors that have not attached since granting stopped. None, if it has not.
     pub fn not_attached_since_stop(&self) -> impl Iterator<Item = &ConnectorName> {
-        self.unattached().map(|connector| &connector.name)
+        self.unattached(self.stop.map_or(Lsn::ZERO, |stop| stop.since)).map(|connector| &connector.name)
     }
 
-    fn unattached(&self) -> impl Iterator<Item = &Connector> {
-        let since = self.stop.map_or(Lsn::ZERO, |stop| stop.since);
+    fn unattached(&self, since: Lsn) -> impl Iterator<Item = &Connector> {
         let known = self.connectors.iter().map(|(_, connector)| connector);
         known.filter(move |known| known.state != ConnectorState::Forgotten && known.incarnation.0 < since.0)
     }
@@ -138,7 +137,7 @@ impl Structure {
             promised => with_drift(promised),
         };
         let latest = start.plus(active.map(|(_, known)| lease(known)).max().unwrap_or(0));
-        let all_attached = self.unattached().all(|known| known.state != ConnectorState::Active);
+        let all_attached = self.unattached(stop.since).all(|known| known.state != ConnectorState::Active);
         Some(if all_attached || context.now >= latest { Wait::Over } else { Wait::Until(latest) })
     }
 
@@ -196,7 +195,12 @@ impl Structure {
             if context.now < end {
                 return Err(Refusal::TooEarly { left_ms: end.0 - context.now.0 });
             }
-            let mut missing = self.unattached();
+        }
+        if stop.cause.adopts() {
+            // What a stack lost that has not attached yet is known to nobody. Where data was lost, an
+            // attach to this open came after the loss, before or after the proof.
+            let from = if stop.cause == StopCause::DataLost { stop.since.min(context.open_first) } else { stop.since };
+            let mut missing = self.unattached(from);
             if let Some(first) = missing.next() {
                 let count = 1 + u32::try_from(missing.count()).expect("at most 65,536 connectors");
                 return Err(Refusal::NotAllAttached { name: first.name.clone(), count });

@@ -273,6 +273,20 @@ fn a_restored_store_waits_for_the_longest_promise_and_quarantine_and_for_every_s
 }
 
 #[test]
+fn where_data_was_lost_every_stack_attaches_to_the_open_before_granting_goes_on() {
+    let mut rig = Rig::new();
+    let (_, b) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
+    rig.context.open_first = rig.structure.lsn().next();
+    rig.attach("A", u128::from(b'A'), 1).unwrap();
+    rig.stop(StopCause::DataLost);
+    let missing = Err(Refusal::NotAllAttached { name: name("B"), count: 1 });
+    assert_eq!(rig.resume_grants(true), missing, "nobody knows what B lost; A attached after the loss");
+    rig.fail("B", b.actor.incarnation);
+    rig.clean_up("B", b.actor.incarnation).unwrap();
+    assert_eq!(rig.resume_grants(true), Ok(Answer::Done));
+}
+
+#[test]
 fn the_window_of_a_restored_store_counts_anew_under_another_boot() {
     let mut rig = Rig::new();
     rig.context.now = BootMs(9_000_000);
