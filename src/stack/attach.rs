@@ -47,7 +47,11 @@ impl Stack {
         identity: Identity,
         options: Options,
     ) -> Result<(Self, Adopted), StackError> {
-        let Options { seed, promise_ms, prefetch_below, observer } = options;
+        let Options { seed, promise_ms, prefetch_below, observer, lock } = options;
+        if let Some(lock) = lock.as_ref().filter(|lock| *lock.name() != name) {
+            let (path, of) = (lock.path().to_owned(), lock.name().clone());
+            return Err(StackError::OtherAgentsLock { path, of, name });
+        }
         let introduction = Introduction { name, identity, promise_ms, enforced: false };
         let allowable = profile.allowable(Transport::Tcp);
         let (connection, attached) = enter(&facility, &introduction, &profile, &allowable).map_err(refused)?;
@@ -69,6 +73,7 @@ impl Stack {
             core: Mutex::new(core),
             arrived: Condvar::new(),
             attaching: Mutex::new(()),
+            _lock: lock,
         };
         Ok((stack, adopted))
     }

@@ -11,6 +11,7 @@
 //! an answer was lost.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod attach;
 mod bind;
 mod core;
@@ -19,6 +20,7 @@ mod hand;
 mod leaving;
 mod order;
 
+pub use agent::AgentLock;
 pub use error::StackError;
 
 use self::core::Core;
@@ -48,6 +50,8 @@ pub struct Stack {
     arrived: Condvar,
     /// One attach at a time.
     attaching: Mutex<()>,
+    /// Held for life.
+    _lock: Option<AgentLock>,
 }
 
 /// How a stack behaves.
@@ -62,16 +66,19 @@ pub struct Options {
     pub prefetch_below: u32,
     /// Hears of every grant and release, in order.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The lock of this stack's agent, taken before: the stack holds it for life. `None` only where
+    /// no other process of this kernel can be the same stack.
+    pub lock: Option<AgentLock>,
 }
 
 impl Default for Options {
-    /// A random key, no promise, the next group when 16 ports are left.
+    /// A random key, no promise, the next group when 16 ports are left, no lock.
     fn default() -> Self {
         let mut seed = [0; 32];
         for bytes in seed.chunks_exact_mut(8) {
             bytes.copy_from_slice(&random_u64().to_le_bytes());
         }
-        Self { seed, promise_ms: 0, prefetch_below: 16, observer: None }
+        Self { seed, promise_ms: 0, prefetch_below: 16, observer: None, lock: None }
     }
 }
 

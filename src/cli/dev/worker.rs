@@ -137,7 +137,8 @@ impl Running {
         let link = worker.link(&door.path).map_err(DevError::Socket)?;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&worker.seed.to_le_bytes());
-        let options = Options { seed, promise_ms: 0, prefetch_below: PREFETCH_BELOW, observer: None };
+        // No agent's lock: whoever attaches here came through this run's own socket.
+        let options = Options { seed, promise_ms: 0, prefetch_below: PREFETCH_BELOW, ..Options::default() };
         let facility: Arc<dyn Facility> = Arc::clone(&link) as Arc<dyn Facility>;
         let (name, profile) = (worker.plan.name.clone(), worker.plan.profile.clone());
         let started = Stack::start(facility, name, profile, worker.identity, options);
