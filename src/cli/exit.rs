@@ -106,6 +106,16 @@ pub(crate) enum Failure {
     /// The facility turned a request down, or lost its storage.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// An operator's act was turned down: where, and the way out.
+    #[error("{place}: {refusal}{way_out}")]
+    Refused {
+        /// The store, and what in it.
+        place: String,
+        /// Why.
+        refusal: Refusal,
+        /// What to do, after a line feed; empty if the refusal says it.
+        way_out: String,
+    },
     /// The store was not opened, or was given up.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -139,13 +149,22 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => Exit::StorageFull,
             Self::Output(_) => Exit::StorageFailed,
-            Self::Call(CallError::Refused(Refusal::StorageFull)) => Exit::StorageFull,
-            Self::Call(CallError::Refused(_)) => Exit::Refused,
+            Self::Call(CallError::Refused(Refusal::StorageFull))
+            | Self::Refused { refusal: Refusal::StorageFull, .. } => Exit::StorageFull,
+            Self::Call(CallError::Refused(_)) | Self::Refused { .. } => Exit::Refused,
             Self::Call(_) => Exit::StorageFailed,
             Self::Open(error) => of_open(error),
             Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
             Self::Watch(_) => Exit::StorageFailed,
             Self::Told { exit, .. } => *exit,
+        }
+    }
+
+    /// The refusal's name, where it is one.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(CallError::Refused(refusal)) | Self::Refused { refusal, .. } => Some(refusal.name()),
+            _ => None,
         }
     }
 

@@ -1,17 +1,22 @@
 //! The command line: what was typed, one file per verb, and what is shown.
 //!
 //! Results go to standard output, messages to standard error. `exit` is the one place that gives a
-//! failure its number; `output` the one that writes. Every verb but `dev`, `store init`, `store
-//! adopt` and `store exercise` reads only and changes no byte of a store.
+//! failure its number; `output` the one that writes. Every verb but `dev`, `connector fail`,
+//! `connector clean-up` and `store init | adopt | resume | restore | exercise` reads only and changes
+//! no byte of a store.
 #![forbid(unsafe_code)]
 
+mod act;
 mod args;
+mod columns;
+mod connector;
 mod dev;
 mod display;
 mod exercise;
 mod exit;
 mod log;
 mod map;
+mod notice;
 mod output;
 mod row;
 #[cfg(test)]
@@ -44,6 +49,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
+        Verb::Connector(args) => (args.is_json(), args.run()),
     };
     match done {
         Ok(exit) => exit.code(),

@@ -4,6 +4,7 @@
 use crate::facility::CallError;
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
+use crate::ident::StoreUuid;
 use crate::structure::Refusal;
 use std::path::PathBuf;
 
@@ -45,6 +46,24 @@ pub enum StackError {
     /// A newer life of this stack has attached: this one must stop, its ports are the other's.
     #[error("fenced: a newer life of this stack has attached, this one must stop using its ports")]
     Fenced,
+    /// The facility is on another store than the one this stack took its ports from.
+    #[error(
+        "the facility is on store {found}, this stack's ports are from store {known}: it must not take ports from both; \
+         connect it to its own store, or stop it and start it anew"
+    )]
+    OtherStore {
+        /// The store that the facility is on.
+        found: StoreUuid,
+        /// The store that this stack knows.
+        known: StoreUuid,
+    },
+    /// The facility says that it never gave this stack the position that it names. Nothing is wrong
+    /// with the store, or with any other stack.
+    #[error(
+        "fenced: the position that this stack names was never given by its store; close its sockets, stop it and \
+         start it without a position"
+    )]
+    ReceiptBad,
     /// Another process is the agent of this stack under this kernel (protocol.md R16).
     #[error("{} is held{}: another agent of this stack runs here; stop it first, or give this one another name",
         path.display(), by(*pid))]

@@ -10,8 +10,10 @@ use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
+use crate::ident::Target;
 use crate::structure::Grant;
 use crate::structure::Member;
+use crate::structure::ReportedGrant;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -222,6 +224,17 @@ impl Hand {
     /// The ports of a grant; `None` if it is not held.
     pub(super) fn mask(&self, grant: Lsn) -> Option<PortMask> {
         self.held.get(&grant).map(|held| held.mask)
+    }
+
+    /// Every grant with all its ports, for the report at an attach.
+    pub(super) fn reported(&self, target: Target) -> impl Iterator<Item = ReportedGrant> {
+        let reported = move |(lsn, held): (&Lsn, &Held)| ReportedGrant {
+            lsn: *lsn,
+            target,
+            group: held.group,
+            mask: held.mask,
+        };
+        self.held.iter().map(reported)
     }
 
     /// Every grant's token.
