@@ -60,6 +60,18 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Whether a command line, the program's name first, is understood; nothing is run.
+///
+/// # Errors
+/// What the parser says.
+pub fn is_understood(typed: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    match args::command().try_get_matches_from(typed) {
+        Ok(_) => Ok(()),
+        Err(error) if !error.use_stderr() => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Help and version are results, everything else is a mistake; both are printed here.
 fn told_by_parser(error: &clap::Error) -> Exit {
     let is_mistake = error.use_stderr();

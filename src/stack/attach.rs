@@ -10,10 +10,10 @@ use super::hand::{Hand, Part};
 use super::leaving::Leaving;
 use super::order::Order;
 use crate::facility::Attached;
+use crate::facility::Belief;
 use crate::facility::CallError;
 use crate::facility::Connection;
 use crate::facility::Facility;
-use crate::facility::Position;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
@@ -29,7 +29,6 @@ use crate::structure::Grant;
 use crate::structure::Introduction;
 use crate::structure::Membership;
 use crate::structure::Refusal;
-use crate::structure::ReportedGrant;
 use crate::structure::StopCause;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
@@ -61,7 +60,8 @@ impl Stack {
         }
         let introduction = Introduction { name, identity, promise_ms, enforced: false };
         let allowable = profile.allowable(Transport::Tcp);
-        let entered = enter(&facility, &introduction, position.as_ref(), &[], &profile, &allowable)?;
+        let belief = Belief { position, grants: Vec::new() };
+        let entered = enter(&facility, &introduction, &belief, &profile, &allowable)?;
         let Entered { connection, attached, is_complete } = entered;
         let mut core = Core {
             connection: connection.clone(),
@@ -95,14 +95,14 @@ impl Stack {
     /// [`StackError`]; the stack is then unreachable as before, and this may be called again.
     pub fn reattach(&self, facility: Arc<dyn Facility>) -> Result<Adopted, StackError> {
         let _one_at_a_time = self.attaching.lock();
-        let (position, held) = {
+        let belief = {
             let mut core = self.core.lock();
             core.alive()?;
             core.connection.give_up();
             core.health = Health::Unreachable(CallError::Gone);
-            (core.connection.position(), core.reported())
+            Belief { position: Some(core.connection.position()), grants: core.reported() }
         };
-        let entered = enter(&facility, &self.introduction, position.as_ref(), &held, &self.profile, &self.allowable);
+        let entered = enter(&facility, &self.introduction, &belief, &self.profile, &self.allowable);
         let mut core = self.core.lock();
         match entered {
             Ok(Entered { connection, attached, is_complete }) => {
@@ -213,13 +213,12 @@ struct Entered {
 fn enter(
     facility: &Arc<dyn Facility>,
     introduction: &Introduction,
-    position: Option<&Position>,
-    held: &[ReportedGrant],
+    belief: &Belief,
     profile: &Profile,
     allowable: &PortSet,
 ) -> Result<Entered, StackError> {
-    let attached = Connection::attach_or_connect(facility, introduction, position, held);
-    let (connection, mut attached) = attached.map_err(|cause| match (cause, position) {
+    let attached = Connection::attach_or_connect(facility, introduction, belief);
+    let (connection, mut attached) = attached.map_err(|cause| match (cause, &belief.position) {
         (CallError::Refused(Refusal::OtherStore { store }), Some(position)) => {
             StackError::OtherStore { found: store, known: position.store }
         }

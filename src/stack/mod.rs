@@ -173,7 +173,7 @@ impl Stack {
 
     /// How far it has seen: an agent may keep this for its next life's [`Options::position`].
     #[must_use]
-    pub fn position(&self) -> Option<Position> {
+    pub fn position(&self) -> Position {
         self.core.lock().connection.position()
     }
 

@@ -14,6 +14,8 @@ mod images;
 mod kills;
 mod model;
 mod old_files;
+mod operations;
+mod operator;
 mod profiles;
 mod records;
 mod requirements;
