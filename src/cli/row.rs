@@ -24,6 +24,14 @@ pub(crate) enum Row {
         /// Over every item, in hex.
         digest: String,
     },
+    /// Nothing is granted at present.
+    Stop {
+        cause: &'static str,
+        since: u64,
+        /// The highest lsn that a stack knows of.
+        highest: u64,
+        adopted_ports: u32,
+    },
     Range {
         transport: &'static str,
         first: u16,
@@ -134,6 +142,10 @@ impl RowWriter {
                     lsn: lsn.0,
                     digest: self.digest.clone(),
                 }]
+            }
+            Item::Stop { cause, since, highest, adopted, .. } => {
+                let (cause, since, highest) = (cause.name(), since.0, highest.0);
+                vec![Row::Stop { cause, since, highest, adopted_ports: *adopted }]
             }
             Item::Range { transport, range } => {
                 let last = range.first.saturating_add(range.count.saturating_sub(1));

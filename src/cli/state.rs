@@ -95,7 +95,7 @@ impl State {
             match item {
                 Item::Head { name, lsn } => (state.name, state.lsn) = (name, lsn),
                 Item::Range { transport, range } => state.ranges.push((transport, range)),
-                Item::Set { .. } | Item::Window { .. } => {}
+                Item::Stop { .. } | Item::Set { .. } | Item::Window { .. } => {}
                 Item::List { list, target, open, policy, .. } => {
                     list_places.insert(list, state.lists.len());
                     let (members, quarantine) = (Vec::new(), Vec::new());

@@ -99,7 +99,7 @@ impl Connection {
     pub fn attach(facility: Arc<dyn Facility>, introduction: Introduction) -> Result<(Self, Attached), CallError> {
         let reply = facility.call(Request::Attach(introduction.clone()))?;
         match reply.answer {
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 let connection = Self::new(facility, introduction, actor, reply.history, reply.lsn);
                 Ok((connection, Attached { existed: true, memberships, grants }))
             }
@@ -157,7 +157,7 @@ impl Connection {
             return Err(CallError::Refused(Refusal::MustAttach));
         }
         match reply.answer {
-            Answer::Attached { actor, memberships, grants } if actor == session.actor => {
+            Answer::Attached { actor, memberships, grants, .. } if actor == session.actor => {
                 *session.facility.lock() = facility;
                 Ok(Attached { existed: true, memberships, grants })
             }

@@ -9,12 +9,10 @@
 
 use crate::ident::BootMs;
 use crate::ident::Incarnation;
+use crate::structure::with_drift;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
-
-/// How far two clocks may run apart over a lease: a hundredth of it, and at least this.
-const DRIFT_MS_MIN: u64 = 100;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +135,6 @@ impl Deadlines {
             _ => None,
         }
     }
-}
-
-fn with_drift(promise_ms: u64) -> u64 {
-    promise_ms.saturating_add((promise_ms / 100).max(DRIFT_MS_MIN))
 }
 
 #[cfg(test)]

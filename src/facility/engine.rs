@@ -327,7 +327,7 @@ impl Engine {
         self.count += 1;
         match &event.change {
             Change::Granted { .. } => self.counters.grants += 1,
-            Change::Failed { connector } => self.deadlines.fail(*connector),
+            Change::Failed { connector, .. } => self.deadlines.fail(*connector),
             Change::Disconnected { connector } | Change::CleanedUp { connector, .. } => {
                 self.deadlines.forget(*connector);
             }
@@ -365,7 +365,7 @@ impl Engine {
         {
             let (request, again) = match due {
                 Due::Lease { slot, incarnation } => match self.structure.connector_at(slot).map(|view| view.name) {
-                    Some(name) => (Request::MarkFailed { name, incarnation }, None),
+                    Some(name) => (Request::MarkFailed { name, incarnation, by: None }, None),
                     None => continue,
                 },
                 Due::Quarantine { .. } if !self.quarantine_timer => continue,

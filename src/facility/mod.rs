@@ -113,7 +113,7 @@ pub trait Facility: Send + Sync {
     /// # Errors
     /// [`Refusal::UnknownConnector`], [`Refusal::StaleIncarnation`]; otherwise as [`CallError`].
     fn mark_failed(&self, name: &ConnectorName, incarnation: Incarnation) -> Result<Reply, CallError> {
-        self.call(Request::MarkFailed { name: name.clone(), incarnation })
+        self.call(Request::MarkFailed { name: name.clone(), incarnation, by: None })
     }
 
     /// Cleans up a failed-persistent incarnation: everything it holds goes to quarantine and it is

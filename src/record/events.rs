@@ -7,6 +7,8 @@
 use super::error::RecordError;
 use super::fields::{self, IdentityField, Impossible, NameField, PolicyField, TargetField, put, take};
 use crate::ident::BootMs;
+use crate::ident::GroupNumber;
+use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
@@ -30,14 +32,20 @@ const SET_STORED: u8 = 15;
 const ALLOWABLE_SET: u8 = 16;
 const POLICY_SET: u8 = 17;
 const RANGE_SET: u8 = 18;
+const STOPPED: u8 = 19;
+const REVOKED_WHOLE: u8 = 20;
+const REVOKED_PART: u8 = 21;
+const ADOPTED_WHOLE: u8 = 22;
+const ADOPTED_PART: u8 = 23;
+const RESUMED: u8 = 24;
 
 /// Name of each kind of change and the size of its fields in bytes, by its number.
-const CHANGES: [(&str, usize); 19] = [
+const CHANGES: [(&str, usize); 25] = [
     ("", 0),
     ("connected", 118),
     ("attached", 53),
     ("disconnected", 4),
-    ("failed", 4),
+    ("failed", 69),
     ("cleaned-up", 78),
     ("defined", 21),
     ("deleted", 4),
@@ -52,7 +60,16 @@ const CHANGES: [(&str, usize); 19] = [
     ("allowable-set", 9),
     ("policy-set", 22),
     ("range-set", 5),
+    ("stopped", 21),
+    ("revoked-whole", 14),
+    ("revoked-part", 22),
+    ("adopted-whole", 14),
+    ("adopted-part", 22),
+    ("resumed", 65),
 ];
+
+/// Stands for "no connector" where a slot could stand.
+const NO_CONNECTOR: u32 = u32::MAX;
 
 const CHANGE_BITS: u8 = 0x3f;
 const STAMP_SHIFT: u32 = 6;
@@ -76,6 +93,7 @@ type Connected = (u32, NameField, IdentityField, u64, bool);
 type Attached = (u32, IdentityField, u64, bool);
 type CleanedUp = (u32, u64, bool, NameField);
 type Joined = (u32, u32, u32, TargetField);
+type Stopped = (u8, u32, u64, u64);
 
 /// The name of a record's kind byte, if it is one.
 #[must_use]
@@ -121,6 +139,12 @@ fn kind_of(event: &Event) -> u8 {
         Change::AllowableSet { .. } => ALLOWABLE_SET,
         Change::PolicySet { .. } => POLICY_SET,
         Change::RangeSet { .. } => RANGE_SET,
+        Change::Stopped { .. } => STOPPED,
+        Change::Revoked { mask, .. } if *mask == PortMask::ALL => REVOKED_WHOLE,
+        Change::Revoked { .. } => REVOKED_PART,
+        Change::Adopted { mask, .. } if *mask == PortMask::ALL => ADOPTED_WHOLE,
+        Change::Adopted { .. } => ADOPTED_PART,
+        Change::Resumed { .. } => RESUMED,
     };
     stamp << STAMP_SHIFT | change
 }
@@ -129,7 +153,7 @@ fn kind_of(event: &Event) -> u8 {
 ///
 /// # Panics
 /// On an event that no decision may make: request number 0, `below` past the window or the number,
-/// an empty mask, a range that is none.
+/// an empty mask, a range that is none, connector slot 4,294,967,295.
 pub fn encode(event: &Event, out: &mut Vec<u8>) {
     out.push(kind_of(event));
     match event.stamp {
@@ -161,7 +185,8 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
             let wire: Attached = (*connector, fields::identity_field(identity), *promise_ms, *enforced);
             put(out, &wire);
         }
-        Change::Disconnected { connector } | Change::Failed { connector } => put(out, connector),
+        Change::Disconnected { connector } => put(out, connector),
+        Change::Failed { connector, by } => put(out, &(*connector, fields::some_name_field(by.as_ref()))),
         Change::CleanedUp { connector, from, boot_is_dead, by } => {
             let wire: CleanedUp = (*connector, from.0, *boot_is_dead, fields::name_field(by));
             put(out, &wire);
@@ -178,8 +203,10 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
             put(out, &(*member, group.number()));
             put_part(out, *mask);
         }
-        Change::Released { member, group, grant, mask } => {
-            assert!(!mask.is_empty(), "a release names ports");
+        Change::Released { member, group, grant, mask }
+        | Change::Revoked { member, group, grant, mask }
+        | Change::Adopted { member, group, grant, mask } => {
+            assert!(!mask.is_empty(), "ports are named");
             put(out, &(*member, group.number(), grant.0));
             put_part(out, *mask);
         }
@@ -194,6 +221,12 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
             assert!(range.is_none() || fields::range(first, count).is_ok(), "a range of {count} ports from {first}");
             put(out, &(fields::transport_field(*transport), first, count));
         }
+        Change::Stopped { cause, connector, history, lsn } => {
+            assert!(*connector != Some(NO_CONNECTOR), "connector slots end below {NO_CONNECTOR}");
+            let wire: Stopped = (fields::stop_cause_field(*cause), connector.unwrap_or(NO_CONNECTOR), history.0, lsn.0);
+            put(out, &wire);
+        }
+        Change::Resumed { by } => put(out, &fields::some_name_field(by.as_ref())),
     }
 }
 
@@ -309,7 +342,10 @@ fn decode_change(change: u8, bytes: &[u8]) -> Result<Change, Impossible> {
             Change::Attached { connector, identity: fields::identity(identity), promise_ms, enforced }
         }
         DISCONNECTED => Change::Disconnected { connector: take(bytes)? },
-        FAILED => Change::Failed { connector: take(bytes)? },
+        FAILED => {
+            let (connector, by) = take(bytes)?;
+            Change::Failed { connector, by: fields::some_name(by)? }
+        }
         CLEANED_UP => {
             let (connector, from, boot_is_dead, by): CleanedUp = take(bytes)?;
             Change::CleanedUp { connector, from: BootMs(from), boot_is_dead, by: fields::name(by)? }
@@ -332,14 +368,9 @@ fn decode_change(change: u8, bytes: &[u8]) -> Result<Change, Impossible> {
             let (member, group, mask) = take(bytes)?;
             Change::Granted { member, group: fields::group(group)?, mask: fields::part_mask(mask)? }
         }
-        RELEASED_WHOLE => {
-            let (member, group, grant) = take(bytes)?;
-            Change::Released { member, group: fields::group(group)?, grant: Lsn(grant), mask: PortMask::ALL }
-        }
-        RELEASED_PART => {
-            let (member, group, grant, mask) = take(bytes)?;
-            let (group, mask) = (fields::group(group)?, fields::part_mask(mask)?);
-            Change::Released { member, group, grant: Lsn(grant), mask }
+        RELEASED_WHOLE | RELEASED_PART => {
+            let (member, group, grant, mask) = decode_ports(change == RELEASED_PART, bytes)?;
+            Change::Released { member, group, grant, mask }
         }
         READY => {
             let (list, up_to) = take(bytes)?;
@@ -362,6 +393,33 @@ fn decode_change(change: u8, bytes: &[u8]) -> Result<Change, Impossible> {
             let range = if (first, count) == (0, 0) { None } else { Some(fields::range(first, count)?) };
             Change::RangeSet { transport: fields::transport(transport)?, range }
         }
+        STOPPED => {
+            let (cause, connector, history, lsn): Stopped = take(bytes)?;
+            let connector = if connector == NO_CONNECTOR { None } else { Some(connector) };
+            let cause = fields::stop_cause(cause)?;
+            Change::Stopped { cause, connector, history: HistoryId(history), lsn: Lsn(lsn) }
+        }
+        REVOKED_WHOLE | REVOKED_PART => {
+            let (member, group, grant, mask) = decode_ports(change == REVOKED_PART, bytes)?;
+            Change::Revoked { member, group, grant, mask }
+        }
+        ADOPTED_WHOLE | ADOPTED_PART => {
+            let (member, group, grant, mask) = decode_ports(change == ADOPTED_PART, bytes)?;
+            Change::Adopted { member, group, mask, grant }
+        }
+        RESUMED => Change::Resumed { by: fields::some_name(take(bytes)?)? },
         _ => return Err("kind"),
     })
+}
+
+/// Member, group, token and ports of a kind that names part of a group, or of one that names all.
+fn decode_ports(is_part: bool, bytes: &[u8]) -> Result<(u32, GroupNumber, Lsn, PortMask), Impossible> {
+    let (member, group, grant, mask): (u32, u16, u64, PortMask) = if is_part {
+        let (member, group, grant, mask) = take(bytes)?;
+        (member, group, grant, fields::part_mask(mask)?)
+    } else {
+        let (member, group, grant) = take(bytes)?;
+        (member, group, grant, PortMask::ALL)
+    };
+    Ok((member, fields::group(group)?, Lsn(grant), mask))
 }

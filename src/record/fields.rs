@@ -11,7 +11,7 @@ use crate::ident::PortMask;
 use crate::ident::ProcessId;
 use crate::ident::Target;
 use crate::ident::Transport;
-use crate::structure::{Policy, PortRange};
+use crate::structure::{Policy, PortRange, StopCause};
 use bincode::{DefaultOptions, Options};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +59,32 @@ pub(super) fn name((length, halves): NameField) -> Result<ConnectorName, Impossi
     let text = bytes.get(..usize::from(length)).ok_or("name length")?;
     let text = std::str::from_utf8(text).map_err(|_| "name")?;
     ConnectorName::new(text).map_err(|_| "name")
+}
+
+/// A name or none: length 0 and no byte.
+pub(super) fn some_name_field(name: Option<&ConnectorName>) -> NameField {
+    name.map_or((0, [[0; 32]; 2]), name_field)
+}
+
+pub(super) fn some_name(field: NameField) -> Result<Option<ConnectorName>, Impossible> {
+    if field.0 == 0 { Ok(None) } else { name(field).map(Some) }
+}
+
+pub(super) fn stop_cause_field(cause: StopCause) -> u8 {
+    match cause {
+        StopCause::PowerLoss => 0,
+        StopCause::DataLost => 1,
+        StopCause::Restored => 2,
+    }
+}
+
+pub(super) fn stop_cause(number: u8) -> Result<StopCause, Impossible> {
+    match number {
+        0 => Ok(StopCause::PowerLoss),
+        1 => Ok(StopCause::DataLost),
+        2 => Ok(StopCause::Restored),
+        _ => Err("cause"),
+    }
 }
 
 pub(super) fn transport(number: u8) -> Result<Transport, Impossible> {

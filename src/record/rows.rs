@@ -28,9 +28,10 @@ const GRANT_WHOLE: u8 = 8;
 const GRANT_PART: u8 = 9;
 const QUARANTINE_WHOLE: u8 = 10;
 const QUARANTINE_PART: u8 = 11;
+const STOP: u8 = 12;
 
 /// Size of an item's fields in bytes, by its kind.
-const SIZES: [usize; 12] = [0, 10, 5, 8_196, 49, 147, 28, 22, 18, 26, 34, 42];
+const SIZES: [usize; 13] = [0, 10, 5, 8_196, 49, 147, 28, 22, 18, 26, 34, 42, 29];
 
 /// Size of a history entry in bytes.
 pub const HISTORY_SIZE: usize = 56;
@@ -102,6 +103,7 @@ pub fn size_of(item: &Item) -> usize {
 fn kind_of(item: &Item) -> u8 {
     match item {
         Item::Head { .. } => HEAD,
+        Item::Stop { .. } => STOP,
         Item::Range { .. } => RANGE,
         Item::Set { .. } => SET,
         Item::List { .. } => LIST,
@@ -125,6 +127,9 @@ pub fn encode(item: &Item, out: &mut Vec<u8>) {
     match item {
         Item::Head { name, lsn } => {
             put(out, &(name.vtam_group().unwrap_or(0), name.tcp_group().unwrap_or(0), lsn.0));
+        }
+        Item::Stop { cause, since, from, highest, adopted } => {
+            put(out, &(fields::stop_cause_field(*cause), since.0, from.0, highest.0, *adopted));
         }
         Item::Range { transport, range } => {
             assert!(fields::range(range.first, range.count).is_ok(), "{} ports from {}", range.count, range.first);
@@ -243,6 +248,11 @@ fn decode_fields(kind: u8, bytes: &[u8]) -> Result<Item, Impossible> {
             let group = |number| if number == 0 { None } else { Some(number) };
             let name = StructureName::new(group(vtam), group(tcp)).map_err(|_| "group id")?;
             Item::Head { name, lsn: Lsn(lsn) }
+        }
+        STOP => {
+            let (cause, since, from, highest, adopted): (u8, u64, u64, u64, u32) = take(bytes)?;
+            let (cause, since, from) = (fields::stop_cause(cause)?, Lsn(since), BootMs(from));
+            Item::Stop { cause, since, from, highest: Lsn(highest), adopted }
         }
         RANGE => {
             let (transport, first, count) = take(bytes)?;

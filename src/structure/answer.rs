@@ -32,8 +32,8 @@ impl Structure {
                 let membership = |member| Answer::Joined(Membership { member, target: *target });
                 member.filter(same).map_or(Answer::Done, membership)
             }
-            Request::Stack { body: Body::Acquire { member, .. } | Body::Claim { member, .. }, .. } => {
-                let grants = self.grants_made(*member, first.0..first.0 + u64::from(count));
+            Request::Stack { body: Body::Acquire { member, .. } | Body::Claim { member, .. }, number, .. } => {
+                let grants = self.grants_made(*member, *number, first.0..first.0 + u64::from(count));
                 if grants.is_empty() { Answer::GrantedAndGone } else { Answer::Granted(grants) }
             }
             _ => Answer::Done,
@@ -58,25 +58,27 @@ impl Structure {
                 grants.extend(held.map(|held| grant(held, member, target)));
             }
         }
-        Answer::Attached { actor, memberships, grants }
+        Answer::Attached { actor, memberships, grants, stopped: self.stop_cause() }
     }
 
-    /// The grants with these lsns that a membership still holds.
-    fn grants_made(&self, member: Member, lsns: Range<u64>) -> Vec<Grant> {
+    /// The grants that this request made under these lsns and that the membership still holds. An
+    /// adopted one may have the same token, and no request.
+    fn grants_made(&self, member: Member, number: u32, lsns: Range<u64>) -> Vec<Grant> {
         let joined = self.members.get(member.slot).filter(|joined| joined.joined == member.joined);
         let Some(joined) = joined else { return Vec::new() };
         let list = &self.lists[joined.list];
+        let is_made = |held: &&Held| held.member == member.slot && held.number == number;
         let mut grants = Vec::new();
         for lsn in lsns.clone() {
             let place = self.latest[usize::try_from(lsn % self.latest.len() as u64).expect("below a length")];
-            let held = self.holdings.numbered(place, Lsn(lsn)).filter(|held| held.member == member.slot);
+            let held = self.holdings.numbered(place, Lsn(lsn)).filter(is_made);
             grants.extend(held.map(|held| grant(held, member, list.target)));
         }
         if grants.len() as u64 == lsns.end - lsns.start {
             return grants;
         }
         let held = self.holdings.grants_of(list);
-        let held = held.filter(|held| held.member == member.slot && lsns.contains(&held.lsn.0));
+        let held = held.filter(|held| is_made(held) && lsns.contains(&held.lsn.0));
         let mut grants: Vec<Grant> = held.map(|held| grant(held, member, list.target)).collect();
         grants.sort_by_key(|grant| grant.lsn);
         grants

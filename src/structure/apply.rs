@@ -55,7 +55,7 @@ impl Structure {
                 (connector.promise_ms, connector.enforced) = (*promise_ms, *enforced);
             }
             Change::Disconnected { connector } => self.forget(*connector, end),
-            Change::Failed { connector } => self.connectors[*connector].state = ConnectorState::FailedPersistent,
+            Change::Failed { connector, .. } => self.connectors[*connector].state = ConnectorState::FailedPersistent,
             Change::CleanedUp { connector, from, .. } => self.forget(*connector, End { lsn, from: *from }),
             Change::Defined { list, target } => {
                 self.ensure_list(*list, *target);
@@ -102,12 +102,25 @@ impl Structure {
                 self.ranges[transport.index()] = *range;
                 self.rebuild_pool(*transport);
             }
+            Change::Stopped { cause, lsn: highest, .. } => self.note_stop(*cause, *highest, lsn, at),
+            Change::Revoked { member, group, grant, mask } => {
+                self.end_hold(*member, *group, *grant, *mask, end);
+            }
+            Change::Adopted { member, group, mask, grant } => {
+                let made = NewGrant { lsn: *grant, mask: mask.0, member: *member, number: 0 };
+                self.make_grant(*group, made);
+                if let Some(stop) = &mut self.stop {
+                    stop.highest = stop.highest.max(*grant);
+                    stop.adopted = stop.adopted.saturating_add(mask.count());
+                }
+            }
+            Change::Resumed { .. } => self.note_resumed(),
         }
     }
 
     /// Remembers which request an event belongs to, as long as it may be repeated.
     fn note_request(&mut self, lsn: Lsn, event: &Event) {
-        let Some(slot) = self.stack_of(&event.change) else { return };
+        let Some(slot) = self.stack_of(event) else { return };
         let window = &mut self.connectors[slot].window;
         match event.stamp {
             Stamp::None => {}
@@ -121,8 +134,9 @@ impl Structure {
     }
 
     /// The connector whose request causes such a change; `None` where no stack asks for it.
-    pub(super) fn stack_of(&self, change: &Change) -> Option<u32> {
-        match change {
+    pub(super) fn stack_of(&self, event: &Event) -> Option<u32> {
+        match &event.change {
+            Change::Joined { .. } if event.stamp == Stamp::None && self.adopts() => None,
             Change::Disconnected { connector }
             | Change::Joined { connector, .. }
             | Change::SetStored { connector, .. }
@@ -227,17 +241,19 @@ impl Structure {
         let joined = self.members[made.member];
         let target = self.lists[joined.list].target;
         let masks = self.holdings.masks(&self.lists[joined.list], group);
-        let own = masks.quarantined & made.mask;
-        if own != 0 {
-            self.take_back(joined, group, own);
+        let resting = masks.quarantined & made.mask;
+        if resting != 0 {
+            self.take_back(joined.list, group, resting);
         }
-        if made.mask & !own != 0 {
-            self.note_taken(target, group, made.mask & !own);
+        if made.mask & !resting != 0 {
+            self.note_taken(target, group, made.mask & !resting);
         }
         let ports = made.mask.count_ones();
         let place = self.holdings.grant(&mut self.lists[joined.list], group, made);
-        let latest = self.latest.len() as u64;
-        self.latest[usize::try_from(made.lsn.0 % latest).expect("below a length")] = place;
+        if made.number != 0 {
+            let latest = self.latest.len() as u64;
+            self.latest[usize::try_from(made.lsn.0 % latest).expect("below a length")] = place;
+        }
         let member = &mut self.members[made.member];
         member.held += ports;
         if made.mask == u64::MAX {
@@ -246,18 +262,21 @@ impl Structure {
         self.connectors[joined.connector].held += ports;
     }
 
-    /// Takes ports that a stack released itself out of quarantine.
-    fn take_back(&mut self, joined: Joined, group: GroupNumber, mask: u64) {
-        let list = &mut self.lists[joined.list];
+    /// Takes ports out of quarantine for a grant: what its holder released itself, or, when a grant
+    /// is adopted, anybody's.
+    fn take_back(&mut self, slot: u32, group: GroupNumber, mask: u64) {
+        let list = &mut self.lists[slot];
         self.holdings.end_quarantine(list, group, mask);
-        let before = list.queue.len();
+        let mut gone = Vec::new();
         for resting in list.queue.iter_mut().filter(|resting| resting.group == group && resting.mask & mask != 0) {
-            assert_eq!(resting.connector, joined.connector, "only its own ports are taken back");
             resting.mask &= !mask;
+            gone.extend((resting.mask == 0).then_some(resting.connector));
         }
         list.queue.retain(|resting| resting.mask != 0);
-        let gone = u32::try_from(before - list.queue.len()).expect("fewer than the ports of a list");
-        self.connectors[joined.connector].resting -= gone;
+        for connector in gone {
+            self.connectors[connector].resting -= 1;
+            self.free_slot_if_unnamed(connector);
+        }
     }
 
     /// Every way out of "held" comes through here (protocol.md R22).

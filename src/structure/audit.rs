@@ -7,6 +7,7 @@ use super::connector::Connector;
 use super::holdings::Cell;
 use super::item::ConnectorState;
 use super::list::List;
+use super::stop::LSN_NAMED_MAX;
 use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::Target;
@@ -37,7 +38,9 @@ struct Findings {
     resting: BTreeMap<u32, u32>,
     /// Ports held, by membership.
     held: BTreeMap<u32, u32>,
+    /// Tokens of grants that requests made.
     tokens: Vec<Lsn>,
+    grants: usize,
     mixed: usize,
 }
 
@@ -67,6 +70,10 @@ impl Structure {
         self.audit_sets(&mut findings);
         self.audit_pools(&mut findings);
         self.audit_totals(&mut findings);
+        if let Some(stop) = self.stop {
+            let given = Lsn::ZERO < stop.since && stop.since <= self.lsn && stop.highest < LSN_NAMED_MAX;
+            findings.check(given, "granting was stopped by an event", || format!("{stop:?}"));
+        }
         if findings.faults.is_empty() { Ok(()) } else { Err(findings.faults) }
     }
 
@@ -99,14 +106,18 @@ impl Structure {
                 findings.check(grant.mask != 0, "a grant has a port", named);
                 findings.check(held & grant.mask == 0, "a port is held by one grant", named);
                 findings.check(grant.group == group, "a grant is found under its group", named);
-                findings.check(before < grant.lsn && grant.lsn <= self.lsn, "grants are ordered by lsn", named);
+                findings.check(before < grant.lsn, "grants are ordered by lsn", named);
+                let (adopted, highest) = (grant.number == 0, self.stop.map_or(Lsn::ZERO, |stop| stop.highest));
+                let known = grant.lsn <= if adopted { self.lsn.max(highest) } else { self.lsn };
+                findings.check(known, "a token is an lsn that was given", named);
                 let joined = self.members.get(grant.member);
-                let fits = joined.is_some_and(|joined| joined.list == slot && joined.joined < grant.lsn);
+                let fits = joined.is_some_and(|joined| joined.list == slot && (adopted || joined.joined < grant.lsn));
                 findings.check(fits, "a grant's holder is a member", named);
                 held |= grant.mask;
                 before = grant.lsn;
                 count += 1;
-                findings.tokens.push(grant.lsn);
+                findings.tokens.extend((!adopted).then_some(grant.lsn));
+                findings.grants += 1;
                 *findings.held.entry(grant.member).or_default() += grant.mask.count_ones();
             }
             let resting = resting[group.index()];
@@ -247,7 +258,7 @@ impl Structure {
 
     fn audit_totals(&self, findings: &mut Findings) {
         let (live, mixed) = self.holdings.live();
-        let found = (findings.tokens.len(), findings.mixed);
+        let found = (findings.grants, findings.mixed);
         findings.check((live as usize, mixed) == found, "no grant is lost from sight", || {
             format!("{live} grants and {mixed} cells with masks, found {found:?}")
         });

@@ -9,6 +9,7 @@ use super::item::ConnectorState;
 use super::refusal::{Operand, Refusal};
 use super::request::{Introduction, Policy, PortRange, Request};
 use super::status::Due;
+use super::stop::StopCause;
 use crate::ident::ConnectorName;
 use crate::ident::Identity;
 use crate::ident::Incarnation;
@@ -42,6 +43,7 @@ impl Structure {
                 let numbered = super::decide_stack::Numbered { actor: *actor, number: *number, lowest: *lowest };
                 self.decide_stack(&numbered, body, context, events)
             }
+            Request::Adopt { name, grants } => self.decide_adopt(name, grants, events).map(|()| Decision::NoEffect),
             _ => self.decide_unnumbered(request, context).map(|change| {
                 events.extend(change.map(|change| Event { stamp: Stamp::None, change }));
                 Decision::NoEffect
@@ -59,6 +61,11 @@ impl Structure {
 
     fn decide_unnumbered(&self, request: &Request, context: &Context) -> Result<Option<Change>, Refusal> {
         match request {
+            Request::Define { .. } | Request::Delete { .. } | Request::SetPolicy { .. } | Request::SetRange { .. }
+                if self.is_restored() =>
+            {
+                Err(Refusal::GrantsStopped { cause: StopCause::Restored })
+            }
             Request::Define { target } => self.decide_define(*target),
             Request::Delete { target } => self.decide_delete(*target),
             Request::SetPolicy { target, policy } => self.decide_policy(*target, *policy),
@@ -68,10 +75,10 @@ impl Structure {
             Request::Resume { name, incarnation, identity } => {
                 self.decide_resume(name, *incarnation, identity, context)
             }
-            Request::MarkFailed { name, incarnation } => {
+            Request::MarkFailed { name, incarnation, by } => {
                 let (slot, connector) = self.newest(name, *incarnation)?;
                 let failed = connector.state == ConnectorState::FailedPersistent;
-                Ok((!failed).then_some(Change::Failed { connector: slot }))
+                Ok((!failed).then(|| Change::Failed { connector: slot, by: by.clone() }))
             }
             Request::CleanUp { name, incarnation, by, boot_is_dead } => {
                 self.decide_clean_up(name, *incarnation, by, *boot_is_dead, context)
@@ -80,7 +87,11 @@ impl Structure {
                 Due::Now(up_to) => Ok(Some(Change::Ready { list: *list, up_to })),
                 Due::At(_) | Due::None => Ok(None),
             },
-            Request::Stack { .. } => unreachable!("numbered requests are decided apart"),
+            Request::Stop { cause, name, history, lsn } => self.decide_stop(*cause, name.as_ref(), *history, *lsn),
+            Request::ResumeGrants { by, adopt_reported } => {
+                self.decide_resume_grants(by.as_ref(), *adopt_reported, context)
+            }
+            Request::Stack { .. } | Request::Adopt { .. } => unreachable!("decided apart"),
         }
     }
 
@@ -88,7 +99,7 @@ impl Structure {
         let list = match self.by_target.get(&target) {
             Some(list) if self.lists[*list].open && self.lists[*list].defined => return Ok(None),
             Some(list) => *list,
-            None => self.new_list()?,
+            None => self.new_list(0)?,
         };
         Ok(Some(Change::Defined { list, target }))
     }
@@ -169,7 +180,9 @@ impl Structure {
         if connector.state != ConnectorState::FailedPersistent {
             return Err(Refusal::NotFailed { state: connector.state });
         }
-        if !boot_is_dead && context.deadline.is_none_or(|deadline| deadline > context.now) {
+        // protocol.md R18: promises of the history that was lost are not known.
+        let passed = context.deadline.is_some_and(|deadline| deadline <= context.now) && !self.is_restored();
+        if !boot_is_dead && !passed {
             return Err(Refusal::BootMayBeAlive);
         }
         let from = context.deadline.map_or(context.now, |deadline| deadline.max(context.now));
@@ -186,9 +199,9 @@ impl Structure {
         Ok((slot, connector))
     }
 
-    /// The slot for one more list.
-    pub(super) fn new_list(&self) -> Result<u32, Refusal> {
-        let list = self.lists.next_free();
+    /// The slot for one more list, after `before` others.
+    pub(super) fn new_list(&self, before: u32) -> Result<u32, Refusal> {
+        let list = self.lists.nth_free(before);
         if list >= LISTS_MAX { Err(Refusal::TooMany { what: Operand::Lists }) } else { Ok(list) }
     }
 }

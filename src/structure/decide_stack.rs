@@ -62,9 +62,15 @@ impl Structure {
         events: &mut Vec<Event>,
     ) -> Result<Decision, Refusal> {
         let connector = self.acting(numbered.actor, context.open_first)?;
+        if let Some(cause) = self.stop_cause().filter(|_| self.is_restored()) {
+            return Err(Refusal::GrantsStopped { cause });
+        }
         let hash = retry::body_hash(body);
         if let Some(repeat) = self.place_in_window(connector, numbered, hash)? {
             return Ok(repeat);
+        }
+        if let (Body::Acquire { .. } | Body::Claim { .. }, Some(cause)) = (body, self.stop_cause()) {
+            return Err(Refusal::GrantsStopped { cause });
         }
         let slot = numbered.actor.slot;
         let mut events = Stamped { numbered: *numbered, hash, first: true, events };
@@ -196,7 +202,7 @@ impl Structure {
             Some(list) if !self.lists[*list].open => return Err(Refusal::Closed),
             Some(list) if connector.members.contains_key(list) => return Ok(()),
             Some(list) => *list,
-            None => self.new_list()?,
+            None => self.new_list(0)?,
         };
         let member = self.members.next_free();
         if member >= MEMBERS_MAX {

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 use super::request::{Policy, PortRange};
+use super::stop::StopCause;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
+use crate::ident::HistoryId;
 use crate::ident::Identity;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
@@ -27,7 +29,7 @@ pub struct Event {
 /// Which numbered request an event belongs to. The connector follows from the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
-    /// None: an operator's or an internal request, connect or attach.
+    /// None: an operator's or an internal request, connect or attach, a join to adopt.
     None,
     /// The first event of a request.
     First {
@@ -82,6 +84,8 @@ pub enum Change {
     Failed {
         /// Its slot.
         connector: u32,
+        /// By whose word; `None`: its lease ran out.
+        by: Option<ConnectorName>,
     },
     /// A failed-persistent connector was cleaned up: its grants went to quarantine and it was
     /// forgotten.
@@ -181,5 +185,43 @@ pub enum Change {
         transport: Transport,
         /// The range, if any.
         range: Option<PortRange>,
+    },
+    /// Granting stopped, or a stack knows of a higher lsn.
+    Stopped {
+        /// Why.
+        cause: StopCause,
+        /// The connector that proved it, if one did.
+        connector: Option<u32>,
+        /// The history that it knows; 0 without a proof.
+        history: HistoryId,
+        /// The highest lsn that it knows; 0 without a proof.
+        lsn: Lsn,
+    },
+    /// Ports were taken from a grant because another stack proved a younger one: into quarantine.
+    Revoked {
+        /// Who held it.
+        member: u32,
+        /// The group.
+        group: GroupNumber,
+        /// The grant's token.
+        grant: Lsn,
+        /// The ports taken.
+        mask: PortMask,
+    },
+    /// A grant that a stack reported, and the log had lost, is a grant again.
+    Adopted {
+        /// Who holds it.
+        member: u32,
+        /// The group.
+        group: GroupNumber,
+        /// The ports: free before, or in quarantine whoever held them.
+        mask: PortMask,
+        /// Its token: the lsn that made it in the history that was lost.
+        grant: Lsn,
+    },
+    /// Granting goes on.
+    Resumed {
+        /// By whose word; `None`: by itself, after a power loss.
+        by: Option<ConnectorName>,
     },
 }

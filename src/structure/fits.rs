@@ -11,6 +11,8 @@ use super::list::Joined;
 use super::refusal::Operand;
 use super::request::PortRange;
 use super::retry;
+use super::stop::LSN_NAMED_MAX;
+use super::stop::StopCause;
 use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
@@ -74,12 +76,27 @@ pub enum Misfit {
         /// Which.
         what: Operand,
     },
+    /// An event that cannot happen while granting is stopped, or only then.
+    #[error("the event does not fit a structure that {}", told(*stopped))]
+    Stop {
+        /// Why granting is stopped, if it is.
+        stopped: Option<StopCause>,
+    },
     /// The request number does not fit the connector's window.
     #[error("request number {number} does not fit the connector's window")]
     Stamp {
         /// The number; 0 if there was none.
         number: u32,
     },
+}
+
+fn told(stopped: Option<StopCause>) -> &'static str {
+    match stopped {
+        None => "grants",
+        Some(StopCause::PowerLoss) => "does not grant, after a power loss",
+        Some(StopCause::DataLost) => "does not grant, data being lost",
+        Some(StopCause::Restored) => "does not grant, being restored",
+    }
 }
 
 impl Structure {
@@ -91,12 +108,13 @@ impl Structure {
         if lsn <= self.lsn {
             return Err(Misfit::LsnNotAbove { last: self.lsn, found: lsn });
         }
-        self.change_fits(&event.change)?;
+        self.stop_fits(lsn, event)?;
+        self.change_fits(event)?;
         self.stamp_fits(lsn, event)
     }
 
-    fn change_fits(&self, change: &Change) -> Result<(), Misfit> {
-        match change {
+    fn change_fits(&self, event: &Event) -> Result<(), Misfit> {
+        match &event.change {
             Change::Connected { connector, name, .. } => {
                 let taken = self.by_name.contains_key(name) || !self.connectors.can_take(*connector);
                 slot_usable(Operand::Connectors, *connector, !taken && *connector < CONNECTORS_MAX)
@@ -108,7 +126,7 @@ impl Structure {
                 in_state(Operand::Connectors, *connector, !must_stay)
             }
             Change::Disconnected { connector } => self.active(*connector).map(|_| ()),
-            Change::Failed { connector } => self.active(*connector).map(|_| ()),
+            Change::Failed { connector, .. } => self.active(*connector).map(|_| ()),
             Change::CleanedUp { connector, .. } => {
                 let failed = self.known(*connector)?.state == ConnectorState::FailedPersistent;
                 in_state(Operand::Connectors, *connector, failed)
@@ -119,9 +137,10 @@ impl Structure {
                 in_state(Operand::Lists, *list, open)
             }
             Change::Joined { connector, list, member, target } => {
-                let known = self.active(*connector)?;
+                let adopts = event.stamp == Stamp::None;
+                let known = if adopts { self.known(*connector)? } else { self.active(*connector)? };
                 self.list_fits(*list, *target)?;
-                let open = self.lists.get(*list).is_none_or(|list| list.open);
+                let open = adopts || self.lists.get(*list).is_none_or(|list| list.open);
                 in_state(Operand::Lists, *list, open && !known.members.contains_key(list))?;
                 let usable = self.members.can_take(*member) && *member < MEMBERS_MAX;
                 slot_usable(Operand::Members, *member, usable)
@@ -129,14 +148,11 @@ impl Structure {
             Change::Left { member } => self.acting_member(*member).map(|_| ()),
             Change::Granted { member, group, mask } => self.grant_fits(*member, *group, *mask),
             Change::Released { member, group, grant, mask } => {
-                let joined = self.acting_member(*member)?;
-                let mut grants = self.holdings.grants(&self.lists[joined.list], *group);
-                let held = grants.find(|held| held.lsn == *grant && held.member == *member);
-                match held {
-                    Some(held) if !mask.is_empty() && held.mask & mask.0 == mask.0 => Ok(()),
-                    _ => Err(Misfit::PortsNotHeld { group: *group, grant: *grant }),
-                }
+                self.acting_member(*member)?;
+                self.hold_fits(*member, *group, *grant, *mask)
             }
+            Change::Revoked { member, group, grant, mask } => self.hold_fits(*member, *group, *grant, *mask),
+            Change::Adopted { member, group, mask, grant } => self.adoption_fits(*member, *group, *mask, *grant),
             Change::Ready { list, up_to } => {
                 let front = self.list_there(*list)?.queue.front();
                 in_state(Operand::Lists, *list, front.is_some_and(|front| front.lsn <= *up_to))
@@ -156,6 +172,11 @@ impl Structure {
                 in_range(Operand::Policy, policy.is_valid())
             }
             Change::RangeSet { range, .. } => in_range(Operand::Range, range.is_none_or(PortRange::is_valid)),
+            Change::Stopped { connector, lsn, .. } => {
+                connector.map_or(Ok(()), |connector| self.known(connector).map(|_| ()))?;
+                in_range(Operand::Lsn, *lsn < LSN_NAMED_MAX)
+            }
+            Change::Resumed { .. } => Ok(()),
         }
     }
 
@@ -175,20 +196,54 @@ impl Structure {
             });
             taken |= foreign.fold(0, |taken, rest| taken | rest.mask);
         }
-        taken |= match (list.target, self.pools[list.target.transport().index()].as_deref()) {
-            (_, None) => 0,
-            (Target::Pool(_), Some(pool)) => pool.used.mask(group),
-            (Target::List(..), Some(_)) => {
-                let pool = self.by_target.get(&Target::Pool(list.target.transport()));
-                pool.map_or(0, |pool| !self.holdings.masks(&self.lists[*pool], group).free())
-            }
-        };
+        taken |= self.in_use_beside(list.target, group);
         if taken & mask.0 == 0 { Ok(()) } else { Err(Misfit::PortsNotFree { group, mask: taken & mask.0 }) }
+    }
+
+    /// Ports adopted must not be held, nor in use on the other side of the explicit-bind pool; and
+    /// their token must be new to the group.
+    fn adoption_fits(&self, member: u32, group: GroupNumber, mask: PortMask, grant: Lsn) -> Result<(), Misfit> {
+        let joined = self.members.get(member).ok_or(Misfit::NoSuch { what: Operand::Members, slot: member })?;
+        let list = &self.lists[joined.list];
+        let port_zero = group.port_first() == 0 && mask.0 & 1 == 1;
+        in_range(Operand::Mask, !mask.is_empty() && !port_zero)?;
+        let known = self.holdings.grants(list, group).any(|held| held.lsn == grant);
+        in_range(Operand::Lsn, Lsn::ZERO < grant && grant < LSN_NAMED_MAX && !known)?;
+        let taken = self.holdings.masks(list, group).held | self.in_use_beside(list.target, group);
+        if taken & mask.0 == 0 { Ok(()) } else { Err(Misfit::PortsNotFree { group, mask: taken & mask.0 }) }
+    }
+
+    fn hold_fits(&self, member: u32, group: GroupNumber, grant: Lsn, mask: PortMask) -> Result<(), Misfit> {
+        let joined = self.members.get(member).ok_or(Misfit::NoSuch { what: Operand::Members, slot: member })?;
+        let mut grants = self.holdings.grants(&self.lists[joined.list], group);
+        match grants.find(|held| held.lsn == grant && held.member == member) {
+            Some(held) if !mask.is_empty() && held.mask & mask.0 == mask.0 => Ok(()),
+            _ => Err(Misfit::PortsNotHeld { group, grant }),
+        }
+    }
+
+    /// What may happen while granting is stopped, and what only then (protocol.md R18, R19).
+    fn stop_fits(&self, lsn: Lsn, event: &Event) -> Result<(), Misfit> {
+        let fits = match &event.change {
+            Change::Revoked { .. } | Change::Adopted { .. } => self.adopts(),
+            Change::Joined { .. } if event.stamp == Stamp::None => self.adopts(),
+            Change::Resumed { by } => {
+                self.stop.is_some_and(|stop| lsn > stop.highest && (by.is_some() || !stop.cause.adopts()))
+            }
+            Change::Connected { .. }
+            | Change::Attached { .. }
+            | Change::Failed { .. }
+            | Change::CleanedUp { .. }
+            | Change::Stopped { .. } => true,
+            Change::Granted { .. } => self.stop.is_none(),
+            _ => !self.is_restored(),
+        };
+        if fits { Ok(()) } else { Err(Misfit::Stop { stopped: self.stop_cause() }) }
     }
 
     /// A change that stacks ask for carries their request number, any other carries none.
     fn stamp_fits(&self, lsn: Lsn, event: &Event) -> Result<(), Misfit> {
-        let slot = self.stack_of(&event.change);
+        let slot = self.stack_of(event);
         let window = slot.and_then(|slot| self.connectors.get(slot)).map(|connector| &connector.window);
         let (number, fits) = match (event.stamp, window) {
             (Stamp::None, window) => (0, window.is_none()),

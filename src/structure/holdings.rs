@@ -118,9 +118,11 @@ impl Holdings {
         assert!(made.mask != 0 && made.mask & !masks.free() == 0, "only free ports are granted");
         let held = Held { lsn: made.lsn, mask: made.mask, member: made.member, number: made.number, next: NONE, group };
         let place = self.store(held);
-        match self.last(masks.first) {
+        let (before, next) = self.around(masks.first, made.lsn);
+        self.grants[place as usize].next = next;
+        match before {
             None => masks.first = place,
-            Some(last) => self.grants[last as usize].next = place,
+            Some(before) => self.grants[before as usize].next = place,
         }
         masks.held |= made.mask;
         list.held += made.mask.count_ones();
@@ -190,12 +192,13 @@ impl Holdings {
         place
     }
 
-    fn last(&self, first: u32) -> Option<u32> {
-        let mut last = first;
-        while self.grants.get(last as usize)?.next != NONE {
-            last = self.grants[last as usize].next;
+    /// Between which grants of a group one with this lsn stands.
+    fn around(&self, first: u32, lsn: Lsn) -> (Option<u32>, u32) {
+        let (mut before, mut next) = (None, first);
+        while let Some(grant) = self.grants.get(next as usize).filter(|grant| grant.lsn < lsn) {
+            (before, next) = (Some(next), grant.next);
         }
-        Some(last)
+        (before, next)
     }
 
     /// Writes a group's masks in the one form that is right for them, and the list's summaries.

@@ -15,6 +15,7 @@ use super::request::Introduction;
 use super::retry;
 use super::retry::Executed;
 use super::retry::Window;
+use super::stop::Stop;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::Transport;
@@ -92,6 +93,7 @@ impl Structure {
     fn key(&self, item: &Item) -> Option<(u8, u64, u64, u64)> {
         Some(match item {
             Item::Head { .. } => return None,
+            Item::Stop { .. } => (0, 0, 0, 0),
             Item::Range { transport, .. } => (1, transport.index() as u64, 0, 0),
             Item::Set { set, .. } => (2, u64::from(*set), 0, 0),
             Item::List { list, .. } => (3, u64::from(*list), 0, 0),
@@ -110,6 +112,10 @@ impl Structure {
     fn take_item(&mut self, item: Item) -> Result<(), (&'static str, u32)> {
         match item {
             Item::Head { .. } => Err(("there is one head", 0)),
+            Item::Stop { cause, since, from, highest, adopted } => {
+                self.stop = Some(Stop { cause, since, from, highest, adopted });
+                Ok(())
+            }
             Item::Range { transport, range } => {
                 require(range.is_valid(), "a range is within 1 to 65,535", u32::from(range.first))?;
                 self.ranges[transport.index()] = Some(range);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::request::{Policy, PortRange};
+use super::stop::StopCause;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
@@ -27,6 +28,19 @@ pub enum Item {
         name: StructureName,
         /// The last lsn applied.
         lsn: Lsn,
+    },
+    /// Granting is stopped: at most one.
+    Stop {
+        /// Why.
+        cause: StopCause,
+        /// The lsn of the event that brought this cause.
+        since: Lsn,
+        /// The boot clock at that event.
+        from: BootMs,
+        /// The highest lsn that a stack knows of.
+        highest: Lsn,
+        /// Ports adopted.
+        adopted: u32,
     },
     /// An explicit-bind range in force.
     Range {
@@ -116,7 +130,7 @@ pub enum Item {
         group: GroupNumber,
         /// The ports.
         mask: PortMask,
-        /// The request that got it.
+        /// The request that got it; 0: it was adopted.
         number: u32,
     },
     /// Ports in quarantine.

@@ -5,6 +5,7 @@ use super::Structure;
 use super::connector::Connector;
 use super::item::Item;
 use super::list::List;
+use super::stop::Stop;
 use crate::ident::PortMask;
 use crate::ident::Transport;
 
@@ -53,6 +54,7 @@ impl Structure {
         let resting = self.lists.iter().filter(|(_, list)| !list.queue.is_empty());
         let head = Item::Head { name: self.name, lsn: self.lsn };
         std::iter::once(Section { count: 1, items: Box::new(std::iter::once(head)) })
+            .chain(self.stop.map(stop_section))
             .chain(std::iter::once(self.ranges_section()))
             .chain(std::iter::once(self.sets_section()))
             .chain(std::iter::once(self.lists_section()))
@@ -120,6 +122,12 @@ impl Structure {
         });
         Section { count: list.grants.into(), items: Box::new(items) }
     }
+}
+
+fn stop_section<'a>(stop: Stop) -> Section<'a> {
+    let Stop { cause, since, from, highest, adopted } = stop;
+    let item = Item::Stop { cause, since, from, highest, adopted };
+    Section { count: 1, items: Box::new(std::iter::once(item)) }
 }
 
 fn window_section(slot: u32, connector: &Connector) -> Section<'_> {

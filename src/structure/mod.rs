@@ -19,6 +19,7 @@
 //!    nothing.
 //! 7. When all grants are given back and the quarantine is over, all is free.
 //! 8. A port is never in use in the explicit-bind pool and in a list of the same transport.
+//! 9. While granting is stopped nothing is granted; a grant keeps its token when it is adopted.
 //!
 //! [`audit`](Structure::audit) checks what of this can be seen in a state, and every counter and
 //! summary besides.
@@ -31,6 +32,7 @@ mod bits;
 mod choose;
 mod connector;
 mod decide;
+mod decide_adopt;
 mod decide_stack;
 mod event;
 mod fits;
@@ -44,7 +46,9 @@ mod refusal;
 mod request;
 mod retry;
 mod slab;
+mod standing;
 mod status;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -56,7 +60,9 @@ pub use import::ImportError;
 pub use item::{ConnectorState, Item};
 pub use refusal::{Operand, Refusal};
 pub use request::{Actor, Answer, Body, Grant, Introduction, Member, Membership, Policy, PortRange, Request};
+pub use standing::{ReportedGrant, ReportedStatus, Standing};
 pub use status::{ConnectorView, Due, ListView, PortOwner};
+pub use stop::{Stop, StopCause, Wait, with_drift};
 
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
@@ -125,6 +131,7 @@ pub enum Decision {
 pub struct Structure {
     name: StructureName,
     lsn: Lsn,
+    stop: Option<Stop>,
     connectors: Slab<Connector>,
     lists: Slab<List>,
     members: Slab<Joined>,
@@ -139,7 +146,7 @@ pub struct Structure {
     window_places: u64,
     /// Not state: where the latest grants are, by lsn modulo the length, for the answers.
     latest: Box<[u32; LATEST_GRANTS]>,
-    /// Not state: lists whose quarantine began.
+    /// Not state: lists whose quarantine began, or goes on.
     awakened: Vec<u32>,
 }
 
@@ -153,6 +160,7 @@ impl Structure {
         Self {
             name,
             lsn: Lsn::ZERO,
+            stop: None,
             connectors: Slab::default(),
             lists: Slab::default(),
             members: Slab::default(),

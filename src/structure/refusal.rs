@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::item::ConnectorState;
+use super::stop::StopCause;
+use crate::ident::ConnectorName;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
+use crate::ident::StoreUuid;
 use crate::ident::Target;
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +175,56 @@ pub enum Refusal {
     /// No room on disk for the next segment: nothing is granted until there is.
     #[error("storage is full: make room on the data directory's file system")]
     StorageFull,
+    /// Attach: no challenge, or not the newest one issued for this name (protocol.md R4).
+    #[error("ask for a challenge and attach with it: this one was used, replaced or never issued")]
+    ChallengeNeeded,
+    /// Attach: the stack holds other grants than the structure has for it.
+    #[error("report every grant under the same challenge, then attach again: the stack and the store differ")]
+    ReportNeeded,
+    /// Attach: what the stack holds is of another store.
+    #[error("this is store {store}, not the one that the stack was attached to: check which store is served")]
+    OtherStore {
+        /// This store.
+        store: StoreUuid,
+    },
+    /// Attach: the stack names a position with a receipt that this store never gave. Only this stack
+    /// is turned down.
+    #[error("the position this stack names was never given by this store: stop it, attach without it")]
+    ReceiptBad,
+    /// Attach: another process of this name is connected and alive.
+    #[error("incarnation {incarnation} of this name is connected and alive: end that process first")]
+    StillConnected {
+        /// The one that is connected.
+        incarnation: Incarnation,
+    },
+    /// Granting is stopped, because data may be lost or is.
+    #[error("nothing is granted at present ({}): see the store's status, and resume granting", cause.name())]
+    GrantsStopped {
+        /// Why.
+        cause: StopCause,
+    },
+    /// Resume of granting: ports were adopted from the reports of stacks.
+    #[error(
+        "{ports} ports were adopted from what stacks reported: look at them, then resume adopting what was reported"
+    )]
+    AdoptedPending {
+        /// How many.
+        ports: u32,
+    },
+    /// Resume of granting: a restored store waits until every promise and quarantine has passed.
+    #[error("a restored store waits for promises and quarantine to pass: try again in {left_ms} ms")]
+    TooEarly {
+        /// Time left, ms.
+        left_ms: u64,
+    },
+    /// Resume of granting: connectors that have not attached to the restored store.
+    #[error("{count} connectors have not attached since, {name} first: attach each, or clean it up")]
+    NotAllAttached {
+        /// The first of them.
+        name: ConnectorName,
+        /// How many.
+        count: u32,
+    },
 }
 
 /// Which operand or kind of thing a refusal is about.
@@ -199,6 +252,8 @@ pub enum Operand {
     Members,
     #[error("sets")]
     Sets,
+    #[error("lsn")]
+    Lsn,
 }
 
 impl Refusal {
@@ -233,6 +288,15 @@ impl Refusal {
             Self::TooMany { .. } => "too-many",
             Self::TooLarge { .. } => "too-large",
             Self::StorageFull => "storage-full",
+            Self::ChallengeNeeded => "challenge-needed",
+            Self::ReportNeeded => "report-needed",
+            Self::OtherStore { .. } => "other-store",
+            Self::ReceiptBad => "receipt-bad",
+            Self::StillConnected { .. } => "still-connected",
+            Self::GrantsStopped { .. } => "grants-stopped",
+            Self::AdoptedPending { .. } => "adopted-pending",
+            Self::TooEarly { .. } => "too-early",
+            Self::NotAllAttached { .. } => "not-all-attached",
         }
     }
 }

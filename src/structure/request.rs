@@ -1,8 +1,11 @@
 //! What can be asked of a structure, and what is answered.
 #![forbid(unsafe_code)]
 
+use super::standing::ReportedGrant;
+use super::stop::StopCause;
 use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
+use crate::ident::HistoryId;
 use crate::ident::Identity;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
@@ -59,6 +62,8 @@ pub enum Request {
         name: ConnectorName,
         /// The incarnation that is meant; refused if it is not the newest.
         incarnation: Incarnation,
+        /// By whose word; `None`: its lease ran out.
+        by: Option<ConnectorName>,
     },
     /// Move everything that a failed-persistent connector holds into quarantine and forget it.
     CleanUp {
@@ -76,6 +81,32 @@ pub enum Request {
     EndQuarantine {
         /// The list's slot.
         list: u32,
+    },
+    /// Internal: stop granting, or note a higher lsn that a stack proved.
+    Stop {
+        /// Why.
+        cause: StopCause,
+        /// The connector that proved it, if one did.
+        name: Option<ConnectorName>,
+        /// The history that it knows; 0 without a proof.
+        history: HistoryId,
+        /// The highest lsn that it knows, below 2^62; 0 without a proof.
+        lsn: Lsn,
+    },
+    /// Internal: adopt what a stack reported and the log has lost (protocol.md R19). Without effect
+    /// unless granting is stopped because data was lost or the store restored.
+    Adopt {
+        /// The connector that reported.
+        name: ConnectorName,
+        /// What it holds and the structure does not know.
+        grants: Vec<ReportedGrant>,
+    },
+    /// Let granting go on.
+    ResumeGrants {
+        /// By whose word; `None`: by itself, which only the wait after a power loss may.
+        by: Option<ConnectorName>,
+        /// The statement that what was adopted stays.
+        adopt_reported: bool,
     },
     /// A request of a stack, numbered within its incarnation.
     Stack {
@@ -211,6 +242,8 @@ pub enum Answer {
         memberships: Vec<Membership>,
         /// Every grant, by list, group and lsn.
         grants: Vec<Grant>,
+        /// Why nothing is granted at present, if so.
+        stopped: Option<StopCause>,
     },
     /// Joined, or was a member already.
     Joined(Membership),
@@ -242,6 +275,7 @@ pub struct Grant {
     pub group: GroupNumber,
     /// Its ports in the group: 1 to 64 bits.
     pub mask: PortMask,
-    /// The request that got it, numbered within the incarnation of that time.
+    /// The request that got it, numbered within the incarnation of that time; 0: it was adopted.
+    /// While granting is stopped the free ports of an adopted one are not to be used.
     pub number: u32,
 }

@@ -40,7 +40,16 @@ impl<T> Slab<T> {
 
     /// The lowest vacant slot.
     pub(super) fn next_free(&self) -> u32 {
-        self.gaps.first().copied().unwrap_or_else(|| self.slots())
+        self.nth_free(0)
+    }
+
+    /// The vacant slot that is used when `nth` others were used before it.
+    pub(super) fn nth_free(&self, nth: u32) -> u32 {
+        let gaps = u32::try_from(self.gaps.len()).expect("fewer gaps than slots");
+        match self.gaps.iter().nth(nth as usize) {
+            Some(gap) => *gap,
+            None => self.slots().saturating_add(nth - gaps),
+        }
     }
 
     /// Whether an event may use this slot for a new value: vacant, and not beyond the first slot

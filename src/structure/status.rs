@@ -85,7 +85,8 @@ pub struct ListView {
 /// When quarantine of a list ends next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Nothing is in quarantine, or there is no such list.
+    /// Nothing is in quarantine, there is no such list, or the store was restored and granting is
+    /// stopped: then no quarantine ends.
     None,
     /// Nothing is due before this moment of the boot clock.
     At(BootMs),
@@ -212,7 +213,7 @@ impl Structure {
     /// later than those behind it holds them back: too long is safe.
     #[must_use]
     pub fn quarantine_due(&self, list: u32, context: &Context) -> Due {
-        let Some(list) = self.lists.get(list) else { return Due::None };
+        let Some(list) = self.lists.get(list).filter(|_| !self.is_restored()) else { return Due::None };
         let length_ms = match list.policy.quarantine_ms {
             0 => context.quarantine_ms,
             set => set,
@@ -234,7 +235,7 @@ impl Structure {
     }
 
     /// Appends the lists whose quarantine went from empty to not empty since the last call; after
-    /// [`import`](Self::import), all whose quarantine is not empty. Some may be gone by then.
+    /// [`import`](Self::import), and when granting goes on, all whose quarantine is not empty. Some may be gone by then.
     pub fn take_awakened(&mut self, lists: &mut Vec<u32>) {
         lists.append(&mut self.awakened);
     }

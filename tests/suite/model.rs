@@ -285,7 +285,7 @@ impl Pair {
                 assert_eq!(actor.incarnation.0, known.incarnation);
                 self.actors.push(actor);
             }
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 let stack = self.plain.alive_at(actor.slot).expect("attached");
                 let known = self.plain.stacks[stack].as_ref().expect("attached");
                 assert_eq!(actor.incarnation.0, known.incarnation);

@@ -12,7 +12,7 @@ use portplex::ident::{
     ProcessId, StructureName, Target, Transport, WallMs,
 };
 use portplex::record::{self, HistoryRow, rows};
-use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp};
+use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp, StopCause};
 use std::path::Path;
 
 const HASH: u64 = 0x8877_6655_4433_2211;
@@ -103,7 +103,12 @@ fn records() -> Vec<(&'static str, Event, &'static str)> {
             first(12, 0, Change::Disconnected { connector: 3 }),
             "43 0c000000 0000 1122334455667788 03000000",
         ),
-        ("failed", none(Change::Failed { connector: 3 }), "04 03000000"),
+        ("failed", none(Change::Failed { connector: 3, by: None }), "04 03000000 00 00*64"),
+        (
+            "failed by word",
+            none(Change::Failed { connector: 3, by: Some(name("OPERATOR")) }),
+            "04 03000000 08 4f50455241544f52 00*56",
+        ),
         (
             "cleaned-up",
             none(Change::CleanedUp {
@@ -172,6 +177,43 @@ fn records() -> Vec<(&'static str, Event, &'static str)> {
         ),
         ("range-set", none(Change::RangeSet { transport: Transport::Tcp, range: Some(RANGE) }), "12 00 8813 0004"),
         ("range-set none", none(Change::RangeSet { transport: Transport::Udp, range: None }), "12 01 0000 0000"),
+        (
+            "stopped",
+            none(Change::Stopped { cause: StopCause::PowerLoss, connector: None, history: HistoryId(0), lsn: Lsn(0) }),
+            "13 00 ffffffff 0000000000000000 0000000000000000",
+        ),
+        (
+            "stopped by proof",
+            none(Change::Stopped {
+                cause: StopCause::DataLost,
+                connector: Some(3),
+                history: HISTORY.id,
+                lsn: Lsn(1_048_700),
+            }),
+            "13 01 03000000 efcdab8967452301 7c00100000000000",
+        ),
+        (
+            "revoked-whole",
+            none(Change::Revoked { member: 9, group: group(700), grant: Lsn(1_048_580), mask: PortMask(ALL) }),
+            "14 09000000 bc02 0400100000000000",
+        ),
+        (
+            "revoked-part",
+            none(Change::Revoked { member: 9, group: group(702), grant: Lsn(1_048_582), mask: PortMask(1) }),
+            "15 09000000 be02 0600100000000000 0100000000000000",
+        ),
+        (
+            "adopted-whole",
+            none(Change::Adopted { member: 9, group: group(700), mask: PortMask(ALL), grant: Lsn(1_048_690) }),
+            "16 09000000 bc02 7200100000000000",
+        ),
+        (
+            "adopted-part",
+            none(Change::Adopted { member: 9, group: group(702), mask: PortMask(1), grant: Lsn(1_048_691) }),
+            "17 09000000 be02 7300100000000000 0100000000000000",
+        ),
+        ("resumed", none(Change::Resumed { by: None }), "18 00 00*64"),
+        ("resumed by word", none(Change::Resumed { by: Some(name("OPERATOR")) }), "18 08 4f50455241544f52 00*56"),
     ]
 }
 
@@ -181,6 +223,17 @@ fn items() -> Vec<(&'static str, Item, &'static str)> {
             "head",
             Item::Head { name: StructureName::new(Some(11), None).expect("in range"), lsn: Lsn(1_048_600) },
             "01 0b 00 1800100000000000",
+        ),
+        (
+            "stop",
+            Item::Stop {
+                cause: StopCause::Restored,
+                since: Lsn(1_048_590),
+                from: BootMs(86_400_000),
+                highest: Lsn(1_048_700),
+                adopted: 65,
+            },
+            "0c 02 0e00100000000000 005c260500000000 7c00100000000000 41000000",
         ),
         ("range", Item::Range { transport: Transport::Tcp, range: RANGE }, "02 00 8813 0004"),
         ("set", Item::Set { set: 0, ports: ports() }, "03 00000000 00*128 ff*376 f7 ff*7687"),

@@ -109,7 +109,7 @@ fn noise_never_panics_and_what_is_accepted_is_canonical() {
 const FORGED: &[(&str, &str)] = &[
     ("00 00000000", "kind 0"),
     ("c7 00000000", "stamp 3"),
-    ("13 00000000", "a kind behind the last"),
+    ("19 00000000", "a kind behind the last"),
     ("0b 01000000 0000 ffffffffffffffff", "a whole group in the kind with a mask"),
     ("0b 01000000 0000 0000000000000000", "a grant of nothing"),
     ("0d 01000000 0000 0700000000000000 ffffffffffffffff", "a whole release in the kind with a mask"),
@@ -126,6 +126,9 @@ const FORGED: &[(&str, &str)] = &[
     ("12 00 0000 0100", "a range from port 0"),
     ("12 00 0100 0000", "a range of no port"),
     ("12 00 ffff 0200", "a range past the last port"),
+    ("13 03 ffffffff 0000000000000000 0000000000000000", "cause 3"),
+    ("15 01000000 0000 0700000000000000 ffffffffffffffff", "a whole group taken in the kind with a mask"),
+    ("17 01000000 0000 0700000000000000 0000000000000000", "a grant of nothing adopted"),
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use portplex::ident::{
     PortSet, ProcessId, StructureName, Target, Transport, WallMs,
 };
 use portplex::record::HistoryRow;
-use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp};
+use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp, StopCause};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A random source that repeats: splitmix64.
@@ -63,6 +63,14 @@ impl Random {
         let text =
             (0..length).map(|_| char::from(letters[self.below(letters.len() as u64) as usize])).collect::<String>();
         ConnectorName::new(&text).expect("of allowed letters")
+    }
+
+    fn some_name(&mut self) -> Option<ConnectorName> {
+        self.flag().then(|| self.name())
+    }
+
+    fn stop_cause(&mut self) -> StopCause {
+        [StopCause::PowerLoss, StopCause::DataLost, StopCause::Restored][self.below(3) as usize]
     }
 
     fn transport(&mut self) -> Transport {
@@ -130,7 +138,7 @@ impl Random {
 
     /// An event of any kind.
     pub(crate) fn event(&mut self) -> Event {
-        let kind = self.below(16);
+        let kind = self.below(20);
         Event { stamp: self.stamp(), change: self.change(kind) }
     }
 
@@ -141,7 +149,7 @@ impl Random {
             0 => Change::Connected { connector, name: self.name(), identity: self.identity(), promise_ms, enforced },
             1 => Change::Attached { connector, identity: self.identity(), promise_ms, enforced },
             2 => Change::Disconnected { connector },
-            3 => Change::Failed { connector },
+            3 => Change::Failed { connector, by: self.some_name() },
             4 => {
                 let (from, boot_is_dead) = (BootMs(self.u64()), self.flag());
                 Change::CleanedUp { connector, from, boot_is_dead, by: self.name() }
@@ -156,6 +164,13 @@ impl Random {
             12 => Change::SetStored { connector, set, ports: self.ports() },
             13 => Change::AllowableSet { connector, transport: self.transport(), set },
             14 => Change::PolicySet { list, policy: self.policy() },
+            15 => {
+                let (cause, connector) = (self.stop_cause(), self.flag().then(|| self.below(70_000) as u32));
+                Change::Stopped { cause, connector, history: HistoryId(self.u64()), lsn: self.lsn() }
+            }
+            16 => Change::Revoked { member, group: self.group(), grant: self.lsn(), mask: self.mask() },
+            17 => Change::Adopted { member, group: self.group(), grant: self.lsn(), mask: self.mask() },
+            18 => Change::Resumed { by: self.some_name() },
             _ => {
                 let range = if self.flag() { Some(self.range()) } else { None };
                 Change::RangeSet { transport: self.transport(), range }
@@ -166,7 +181,11 @@ impl Random {
     /// An item of any kind but the head.
     pub(crate) fn item(&mut self) -> Item {
         let (connector, list, member, number) = (self.u32(), self.u32(), self.u32(), self.u32());
-        match self.below(8) {
+        match self.below(9) {
+            8 => {
+                let (since, highest, from) = (self.lsn(), self.lsn(), BootMs(self.u64()));
+                Item::Stop { cause: self.stop_cause(), since, from, highest, adopted: self.u32() }
+            }
             0 => Item::Range { transport: self.transport(), range: self.range() },
             1 => Item::Set { set: self.u32(), ports: self.ports() },
             2 => {

@@ -22,6 +22,9 @@ pub(crate) const fn kind(request: &Request) -> &'static str {
         Request::MarkFailed { .. } => "fail",
         Request::CleanUp { .. } => "clean-up",
         Request::EndQuarantine { .. } => "end-quarantine",
+        Request::Stop { .. } => "stop",
+        Request::Adopt { .. } => "adopt",
+        Request::ResumeGrants { .. } => "resume-grants",
         Request::Stack { body, .. } => match body {
             Body::Join { .. } => "join",
             Body::Leave { .. } => "leave",

@@ -94,7 +94,7 @@ fn attached(draw: &mut Draw, own: &mut Own, actor: Actor, grants_wanted: usize) 
         }
         Kind::Disconnect => Some(Body::Disconnect),
         Kind::Attach => return Request::Attach(universe::introduction(&own.name)),
-        Kind::Fail => return Request::MarkFailed { name: own.name.clone(), incarnation: actor.incarnation },
+        Kind::Fail => return Request::MarkFailed { name: own.name.clone(), incarnation: actor.incarnation, by: None },
     };
     own.request(actor, body.expect("a kind without an object has no weight"))
 }

@@ -91,7 +91,7 @@ impl Own {
                 self.forget();
                 self.life = Life::Active(*actor);
             }
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 self.forget();
                 self.life = Life::Active(*actor);
                 self.memberships.clone_from(memberships);
@@ -210,8 +210,12 @@ mod tests {
         let grant = Grant { lsn: Lsn(3), member, target, group, mask: PortMask(0b11), number: 1 };
         let mut own = own();
         let request = Request::Define { target };
-        let answer =
-            Answer::Attached { actor: ACTOR, memberships: vec![Membership { member, target }], grants: vec![grant] };
+        let answer = Answer::Attached {
+            actor: ACTOR,
+            memberships: vec![Membership { member, target }],
+            grants: vec![grant],
+            stopped: None,
+        };
         own.answered(&request, &answer);
         (own, grant)
     }
@@ -232,7 +236,7 @@ mod tests {
     #[test]
     fn what_an_attach_does_not_list_is_not_held() {
         let (mut own, _) = attached();
-        let answer = Answer::Attached { actor: ACTOR, memberships: Vec::new(), grants: Vec::new() };
+        let answer = Answer::Attached { actor: ACTOR, memberships: Vec::new(), grants: Vec::new(), stopped: None };
         own.answered(&Request::Define { target: Target::Pool(Transport::Tcp) }, &answer);
         assert!(own.grants.is_empty() && own.memberships.is_empty());
         let Request::Stack { number, lowest, .. } = own.request(ACTOR, Body::Disconnect) else {

@@ -4,6 +4,7 @@
 use super::Names;
 use super::Placed;
 use super::wall;
+use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
 use crate::ident::PortMask;
 use crate::ident::Target;
@@ -86,6 +87,10 @@ const fn name(change: &Change) -> &'static str {
         Change::AllowableSet { .. } => "allowable-set",
         Change::PolicySet { .. } => "policy-set",
         Change::RangeSet { .. } => "range-set",
+        Change::Stopped { .. } => "stopped",
+        Change::Revoked { .. } => "revoked",
+        Change::Adopted { .. } => "adopted",
+        Change::Resumed { .. } => "resumed",
     }
 }
 
@@ -112,7 +117,8 @@ pub(crate) fn fields(event: &Event, names: &Names) -> Fields {
             ("promise_ms", json!(promise_ms)),
             ("enforced", json!(enforced)),
         ],
-        Change::Disconnected { connector: slot } | Change::Failed { connector: slot } => vec![connector(*slot)],
+        Change::Disconnected { connector: slot } => vec![connector(*slot)],
+        Change::Failed { connector: slot, by } => [vec![connector(*slot)], word(by.as_ref())].concat(),
         Change::CleanedUp { connector: slot, from, boot_is_dead, by } => vec![
             connector(*slot),
             ("by", json!(by.as_str())),
@@ -124,7 +130,9 @@ pub(crate) fn fields(event: &Event, names: &Names) -> Fields {
         Change::Joined { connector: slot, target, .. } => [vec![connector(*slot)], target_fields(*target)].concat(),
         Change::Left { member: slot } => member(*slot),
         Change::Granted { member: slot, group, mask } => [member(*slot), ports(*group, *mask)].concat(),
-        Change::Released { member: slot, group, grant, mask } => {
+        Change::Released { member: slot, group, grant, mask }
+        | Change::Revoked { member: slot, group, grant, mask }
+        | Change::Adopted { member: slot, group, grant, mask } => {
             [member(*slot), vec![("grant", json!(grant.0))], ports(*group, *mask)].concat()
         }
         Change::Ready { list: slot, up_to } => [list(*slot), vec![("up_to", json!(up_to.0))]].concat(),
@@ -154,7 +162,21 @@ pub(crate) fn fields(event: &Event, names: &Names) -> Fields {
             ("first", json!(range.map(|range| range.first))),
             ("count", json!(range.map(|range| range.count))),
         ],
+        Change::Stopped { cause, connector: slot, history, lsn } => {
+            let mut fields = slot.map(connector).into_iter().collect::<Fields>();
+            fields.push(("cause", json!(cause.name())));
+            if slot.is_some() {
+                fields.extend([("history", json!(history.to_string())), ("highest", json!(lsn.0))]);
+            }
+            fields
+        }
+        Change::Resumed { by } => word(by.as_ref()),
     }
+}
+
+/// By whose word, if by anybody's.
+fn word(by: Option<&ConnectorName>) -> Fields {
+    by.map(|by| ("by", json!(by.as_str()))).into_iter().collect()
 }
 
 fn target_fields(target: Target) -> Fields {

@@ -88,7 +88,7 @@ fn a_failed_connector_keeps_its_grants_and_must_attach() {
     assert_eq!(rig.attach("A", 65, 1).unwrap().grants, [grant]);
     let asked = stack.actor.incarnation;
     let current = rig.structure.connector(&name("A")).unwrap().actor.incarnation;
-    let late = Request::MarkFailed { name: name("A"), incarnation: asked };
+    let late = Request::MarkFailed { name: name("A"), incarnation: asked, by: None };
     assert_eq!(rig.ask(late), Err(Refusal::StaleIncarnation { asked, current }));
 }
 
@@ -136,7 +136,7 @@ fn a_connector_exists_once_and_resumes_as_the_same_process_only() {
     assert_eq!(rig.ask(again), Err(exists));
     let Introduction { identity, .. } = introduction("A", 1, 1);
     let resume = |identity| Request::Resume { name: name("A"), incarnation: actor.incarnation, identity };
-    let answer = Answer::Attached { actor, memberships: vec![], grants: vec![] };
+    let answer = Answer::Attached { actor, memberships: vec![], grants: vec![], stopped: None };
     assert_eq!(rig.ask(resume(identity)), Ok(answer));
     assert!(rig.events.is_empty());
     let process = Identity { process: ProcessId(8), ..identity };

@@ -123,7 +123,7 @@ impl Rig {
 
     pub(super) fn attach(&mut self, stack: &str, machine: u128, boot: u128) -> Result<Attached, Refusal> {
         match self.ask(Request::Attach(introduction(stack, machine, boot)))? {
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 self.numbers.remove(&actor.slot);
                 Ok(Attached { actor, memberships, grants })
             }
@@ -168,7 +168,7 @@ impl Rig {
     }
 
     pub(super) fn fail(&mut self, stack: &str, incarnation: Incarnation) {
-        let request = Request::MarkFailed { name: name(stack), incarnation };
+        let request = Request::MarkFailed { name: name(stack), incarnation, by: None };
         assert_eq!(self.ask(request), Ok(Answer::Done));
     }
 

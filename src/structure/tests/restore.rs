@@ -162,7 +162,7 @@ fn an_event_that_does_not_fit_is_refused_and_never_applied() {
     assert_eq!(rig.structure.fits(last, &event), Err(Misfit::LsnNotAbove { last, found: last }));
     let far = Change::Defined { list: 5_000, target: list(200) };
     assert_eq!(fits(far, Stamp::None), Err(Misfit::SlotUnusable { what: Operand::Lists, slot: 5_000 }));
-    assert_eq!(fits(Change::Failed { connector: 1 }, first), Err(Misfit::Stamp { number: 900 }));
+    assert_eq!(fits(Change::Failed { connector: 1, by: None }, first), Err(Misfit::Stamp { number: 900 }));
     let ready = Change::Ready { list: 0, up_to: Lsn(1) };
     assert_eq!(fits(ready, Stamp::None), Err(Misfit::WrongState { what: Operand::Lists, slot: 0 }));
 }

@@ -167,7 +167,8 @@ impl Seen {
                 Item::Quarantine { list, group, mask, .. } => {
                     *seen.resting.entry((targets[&list], group.number())).or_default() |= mask.0;
                 }
-                Item::Head { .. } | Item::Range { .. } | Item::Set { .. } | Item::Window { .. } => {}
+                Item::Head { .. } | Item::Stop { .. } | Item::Range { .. } | Item::Set { .. } | Item::Window { .. } => {
+                }
             }
         }
         seen

@@ -214,7 +214,7 @@ impl World {
                 let range = range.map(|(first, count)| PortRange { first, count });
                 Some(Request::SetRange { transport: Transport::Tcp, range })
             }
-            6 => self.connector().map(|(name, incarnation)| Request::MarkFailed { name, incarnation }),
+            6 => self.connector().map(|(name, incarnation)| Request::MarkFailed { name, incarnation, by: None }),
             7..=8 => self.connector().map(|(name, incarnation)| {
                 let by = ConnectorName::new("OPERATOR").expect("a name");
                 Request::CleanUp { name, incarnation, by, boot_is_dead: true }
@@ -396,7 +396,7 @@ impl World {
                 self.model.connectors.insert(name, (actor.incarnation.0, false));
                 Ok(())
             }
-            Answer::Attached { actor, memberships, grants } => {
+            Answer::Attached { actor, memberships, grants, .. } => {
                 stack.actor = Some(*actor);
                 stack.members = memberships.iter().map(|one| (one.target, one.member)).collect();
                 self.model.connectors.insert(name.clone(), (actor.incarnation.0, false));

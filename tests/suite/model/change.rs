@@ -74,6 +74,7 @@ impl Plain {
                 }
             }
             Request::Resume { .. } => {}
+            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => panic!("never drawn"),
             Request::Stack { actor, number, lowest, body } => {
                 let place = self.alive_at(actor.slot).expect("acting");
                 let stack = self.stacks[place].as_mut().expect("acting");

@@ -95,7 +95,7 @@ impl Pair {
             5 => Request::Connect(self.introduction(stack)),
             6 => Request::Attach(self.introduction(stack)),
             7 => Request::Resume { name, incarnation, identity: self.introduction(stack).identity },
-            8 => Request::MarkFailed { name, incarnation },
+            8 => Request::MarkFailed { name, incarnation, by: None },
             9 => self.invent_clean_up(stack),
             _ => match self.real.list_by_target(target(list)) {
                 Some(list) => Request::EndQuarantine { list },

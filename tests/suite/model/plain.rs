@@ -159,7 +159,7 @@ impl Plain {
                 }
                 Verdict::Change
             }
-            Request::MarkFailed { name, incarnation } => match self.by_name(name.as_str()) {
+            Request::MarkFailed { name, incarnation, .. } => match self.by_name(name.as_str()) {
                 None => refused("unknown-connector"),
                 Some((_, known)) if known.incarnation != incarnation.0 => refused("stale-incarnation"),
                 Some((_, known)) if known.failed => Verdict::Nothing,
@@ -184,6 +184,7 @@ impl Plain {
                     if same && served { Verdict::Nothing } else { refused("must-attach") }
                 }
             },
+            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => panic!("never drawn"),
             Request::EndQuarantine { .. } => match self.ready_up_to(list_of(request)) {
                 Some(_) => Verdict::Change,
                 None => Verdict::Nothing,
