@@ -10,6 +10,7 @@ use super::hand::{Hand, Part};
 use super::leaving::Leaving;
 use super::order::Order;
 use crate::facility::Attached;
+use crate::facility::Belief;
 use crate::facility::CallError;
 use crate::facility::Connection;
 use crate::facility::Facility;
@@ -156,7 +157,7 @@ fn enter(
     profile: &Profile,
     allowable: &PortSet,
 ) -> Result<(Connection, Attached), CallError> {
-    let (connection, mut attached) = Connection::attach_or_connect(facility, introduction)?;
+    let (connection, mut attached) = Connection::attach_or_connect(facility, introduction, &Belief::default())?;
     connection.set_allowable(Transport::Tcp, allowable.clone())?;
     for definition in profile.sysplexports() {
         let target = target(definition.dvipa);
