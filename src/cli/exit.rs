@@ -74,6 +74,7 @@ fn of_store(error: &StoreError) -> Exit {
         StoreError::ManifestCorrupt { .. }
         | StoreError::SegmentMissing { .. }
         | StoreError::CorruptLog { .. }
+        | StoreError::CheckpointFile { .. }
         | StoreError::TailUnexpected { .. }
         | StoreError::BaseTooOld { .. } => Exit::Corrupt,
         StoreError::Full { .. } => Exit::StorageFull,

@@ -223,6 +223,9 @@ fn histories_of(base: &Base, manifest: &Manifest) -> Vec<HistoryRow> {
             // One that kept no record was replaced by the next, which starts at the same lsn.
             rows.retain(|row| row.first < history.first);
             rows.push(recovery::history_row(history));
+        } else if let Some(row) = rows.iter_mut().find(|row| row.epoch == history.epoch) {
+            // It was the youngest then; where it ended is known by now.
+            row.end = history.end;
         }
     }
     rows

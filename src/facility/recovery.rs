@@ -124,6 +124,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
         boot: machine.clock.boot_id(),
         boot_ms: machine.clock.boot_ms(),
         wall: machine.clock.wall_ms(),
+        wait_after_power_loss: false,
     };
     let mut report = report(&structure, &survey, &replayed, &base, 0);
     let unchecked = log_bytes_above(&survey.manifest, base_lsn(&survey.manifest, &base));
@@ -286,6 +287,7 @@ pub(crate) fn history_row(history: &HistoryEntry) -> HistoryRow {
         boot_ms: history.boot_ms,
         wall_ms: history.wall,
         epoch: history.epoch,
+        end: history.end,
     }
 }
 

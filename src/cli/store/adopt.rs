@@ -6,6 +6,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::facility::Machine;
 use crate::wal;
+use crate::wal::Adoption;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ pub(crate) struct AdoptArgs {
 }
 
 pub(crate) fn run(args: &AdoptArgs) -> Result<Exit, Failure> {
-    wal::adopt_moved(Machine::real().disk, &args.dir)?;
+    wal::adopt(Machine::real().disk, &args.dir, Adoption::Moved)?;
     let dir = args.dir.display();
     if args.json {
         output::print_json(&json!({"adopted": dir.to_string(), "as": "moved"}))?;

@@ -47,6 +47,7 @@ pub(super) fn open(disk: &SimDisk) -> Result<(Appender, Log), StoreError> {
         boot: BootId(1),
         boot_ms: BootMs(5),
         wall: WallMs(6),
+        wait_after_power_loss: false,
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     Ok((Appender::begin(disk, dir(), survey, replayed, stamp, lock)?, log))

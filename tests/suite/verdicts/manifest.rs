@@ -155,7 +155,7 @@ fn a_copied_store_is_read_but_not_written_until_adopted() {
     let survey = wal::survey(&RealDisk, &store.dir).unwrap();
     let read = wal::verify(&RealDisk, &store.dir, &survey, &mut |_, _| Ok(())).unwrap();
     assert_eq!(read.frames, 3);
-    wal::adopt_moved(Arc::new(RealDisk), &store.dir).unwrap();
+    wal::adopt(Arc::new(RealDisk), &store.dir, wal::Adoption::Moved).unwrap();
     drop(store.opens_with(&log));
 }
 
