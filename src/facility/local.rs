@@ -5,12 +5,16 @@
 //! caller's thread.
 #![forbid(unsafe_code)]
 
+use super::AttachRequest;
 use super::Attached;
+use super::Belief;
 use super::CallError;
+use super::Challenge;
 use super::Completer;
 use super::Connection;
 use super::Facility;
 use super::Page;
+use super::Presence;
 use super::Query;
 use super::RecoveryReport;
 use super::Renewal;
@@ -40,11 +44,13 @@ use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::SledStore;
 use crate::disk::Disk;
 use crate::disk::RealDisk;
+use crate::ident::ConnectorName;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::structure::Actor;
 use crate::structure::Introduction;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use crate::wal::StoreError;
 use std::collections::VecDeque;
@@ -157,12 +163,14 @@ impl LocalFacility {
         Connection::connect(Arc::clone(self) as Arc<dyn Facility>, introduction)
     }
 
-    /// Takes the next incarnation of a connector that exists, with all that the structure has for it.
+    /// Takes the next incarnation of a connector that exists, with all that the structure has for it:
+    /// for a stack that believes nothing, as one whose process just started. Any other names what it
+    /// knows, with [`Connection::attach`].
     ///
     /// # Errors
     /// As [`Connection::attach`].
     pub fn attach(self: &Arc<Self>, introduction: Introduction) -> Result<(Connection, Attached), CallError> {
-        Connection::attach(Arc::clone(self) as Arc<dyn Facility>, introduction)
+        Connection::attach(Arc::clone(self) as Arc<dyn Facility>, introduction, &Belief::default())
     }
 
     /// Whether the writer stopped because a write or sync failed. The process should exit then; the
@@ -242,6 +250,26 @@ impl LocalFacility {
 impl Facility for LocalFacility {
     fn submit(&self, request: Request) -> Ticket<Reply> {
         self.ticket(|completer| Command::Request(request, completer))
+    }
+
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+        self.ticket(|completer| Command::Challenge(name.clone(), completer))
+    }
+
+    fn report(&self, name: &ConnectorName, challenge: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()> {
+        self.ticket(|completer| Command::Report(name.clone(), challenge, grants, completer))
+    }
+
+    fn attach(&self, attach: AttachRequest, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Attach(Box::new(attach), presence, completer))
+    }
+
+    fn connect(&self, introduction: Introduction, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Connect(introduction, presence, completer))
+    }
+
+    fn resume(&self, resume: Request, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Resume(resume, presence, completer))
     }
 
     fn renew(&self, actor: Actor, number: u64) -> Ticket<Renewal> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::RecoveryReport;
+use super::alarms::Alarms;
 use super::checkpointer::Checkpointer;
 use super::clock::RandomStream;
 use super::engine::Engine;
@@ -138,8 +139,23 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     let clock = Arc::clone(&machine.clock);
     let quarantine_timer = options.quarantine_timer;
     let progress = checkpointer.progress();
-    let parts =
-        Parts { structure, appender, clock, random, ring, progress, report, floor, quarantine_ms, quarantine_timer };
+    let alarms = Arc::new(Alarms::new(Arc::clone(&clock)));
+    let remembered = base.histories;
+    let parts = Parts {
+        structure,
+        appender,
+        clock,
+        random,
+        ring,
+        progress,
+        alarms,
+        report,
+        remembered,
+        floor,
+        quarantine_ms,
+        quarantine_timer,
+        file_system: String::new(),
+    };
     Ok(Opened { engine: Engine::new(parts), checkpointer })
 }
 

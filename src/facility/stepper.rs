@@ -39,10 +39,21 @@ impl Stepper {
     /// [`OpenError`]; the directory is then as it was, LOCK apart.
     pub fn open(machine: &Machine, dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let opened = recovery::open(machine, dir, options, Arc::new(Ring::default()))?;
-        Ok(Self { engine: opened.engine, checkpointer: opened.checkpointer })
+        let mut engine = opened.engine;
+        engine.trust_caller();
+        Ok(Self { engine, checkpointer: opened.checkpointer })
     }
 
-    /// Hands in requests as one batch, and gives their answers in order.
+    /// Hands in commands of any kind as one batch.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn work(&mut self, commands: impl IntoIterator<Item = Command>) -> Result<(), StoreError> {
+        self.engine.turn(&mut commands.into_iter().collect())
+    }
+
+    /// Hands in requests as one batch, and gives their answers in order. An attach among them needs
+    /// no challenge, and names no position.
     ///
     /// # Errors
     /// The write or sync that failed; every answer is then unknown.

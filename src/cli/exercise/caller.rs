@@ -13,15 +13,18 @@ use super::ready::Progress;
 use super::universe::Known;
 use crate::cli::exit::Failure;
 use crate::cli::output::Lines;
+use crate::facility::AttachRequest;
 use crate::facility::CallError;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
+use crate::facility::Presence;
 use crate::facility::Query;
 use crate::facility::Reply;
 use crate::facility::Rows;
 use crate::structure::Answer;
 use crate::structure::Item;
 use crate::structure::Request;
+use crate::structure::Standing;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -108,7 +111,7 @@ impl<'a> Caller<'a> {
             incarnation: own.and_then(Own::incarnation).map(|incarnation| incarnation.0),
             what: ask::what(request, own),
         })?;
-        match facility.call(request.clone()) {
+        match call(facility, request) {
             Ok(reply) => {
                 if let Some(place) = place {
                     self.owns[place].answered(request, &reply.answer);
@@ -153,6 +156,15 @@ impl<'a> Caller<'a> {
         }
         Ok(lists)
     }
+}
+
+/// Attaches with a challenge, as every stack has to; everything else is a plain request.
+fn call(facility: &LocalFacility, request: &Request) -> Result<Reply, CallError> {
+    let Request::Attach(introduction) = request else { return facility.call(request.clone()) };
+    let challenge = facility.challenge(&introduction.name).wait()?;
+    let introduction = introduction.clone();
+    let attach = AttachRequest { introduction, challenge, position: None, standing: Standing::default() };
+    Facility::attach(facility, attach, Presence::none()).wait()
 }
 
 fn okay(kind: &'static str, request: u64, reply: &Reply) -> Okay {

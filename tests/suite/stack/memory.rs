@@ -1,9 +1,12 @@
 //! A facility that is nothing but a structure in memory, and that fails when it is told to.
 
 use parking_lot::Mutex;
-use portplex::facility::{CallError, Completer, Facility, Page, Query, Renewal, Reply, Ticket};
-use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StructureName, Target};
-use portplex::structure::{Actor, ClockFloor, Context, Decision, Due, PortOwner, Refusal, Request, Structure};
+use portplex::facility::{AttachRequest, CallError, Challenge, Completer, Facility, Page, Presence, Query};
+use portplex::facility::{Receipt, Renewal, Reply, Ticket};
+use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StoreUuid, StructureName, Target};
+use portplex::structure::{
+    Actor, ClockFloor, Context, Decision, Due, Introduction, PortOwner, Refusal, ReportedGrant, Request, Structure,
+};
 use std::sync::Arc;
 
 /// How it behaves.
@@ -143,7 +146,8 @@ impl Core {
             Decision::Repeat { first, count } => Lsn(first.0 + u64::from(count) - 1),
             _ => self.structure.lsn(),
         };
-        Ok(Reply { history: HistoryId(self.history), lsn, answer })
+        let (store, history, receipt) = (StoreUuid(1), HistoryId(self.history), Receipt::default());
+        Ok(Reply { store, history, lsn, receipt, answer })
     }
 }
 
@@ -168,6 +172,28 @@ impl Facility for Memory {
             }
             Mode::Well | Mode::WrongNumber => Ticket::ready(core.execute(&request).map_err(CallError::from)),
         }
+    }
+
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+        let core = self.0.lock();
+        Ticket::ready(match core.mode {
+            Mode::Lost | Mode::Deaf => Err(CallError::Gone),
+            Mode::Overloaded => Err(Refusal::Overloaded.into()),
+            _ if core.structure.connector(name).is_none() => Err(Refusal::UnknownConnector.into()),
+            _ => Ok(Challenge(1)),
+        })
+    }
+
+    fn report(&self, _name: &ConnectorName, _challenge: Challenge, _grants: Vec<ReportedGrant>) -> Ticket<()> {
+        Ticket::ready(Ok(()))
+    }
+
+    fn attach(&self, attach: AttachRequest, _presence: Presence) -> Ticket<Reply> {
+        self.submit(Request::Attach(attach.introduction))
+    }
+
+    fn connect(&self, introduction: Introduction, _presence: Presence) -> Ticket<Reply> {
+        self.submit(Request::Connect(introduction))
     }
 
     fn renew(&self, _actor: Actor, number: u64) -> Ticket<Renewal> {
