@@ -32,6 +32,8 @@ use clap::FromArgMatches;
 use exit::Exit;
 use exit::Failure;
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Where `dev` keeps its store, and where `display` looks.
 pub(crate) const DATA_DEFAULT: &str = "./portplex-data";
@@ -43,6 +45,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(typed) => typed,
         Err(error) => return told_by_parser(&error).code(),
     };
+    heed_size_limits();
     let (is_json, done) = match &typed.verb {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
@@ -58,6 +61,12 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             failure.exit().code()
         }
     }
+}
+
+/// A file-size limit is a write that fails and says so, not the end of the process.
+fn heed_size_limits() {
+    // Without it a limit is a kill: nothing acknowledged is lost by that either.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
 /// Whether a command line, the program's name first, is understood; nothing is run.

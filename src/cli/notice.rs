@@ -2,11 +2,13 @@
 //! is no room. Each with what it means and the way out; `docs/operations.md` has a section for each.
 #![forbid(unsafe_code)]
 
+use super::output;
 use super::size::counted;
 use super::size::show_size;
 use crate::disk::Disk;
 use crate::disk::RealDisk;
 use crate::facility::Inspected;
+use crate::facility::Status;
 use crate::structure::StopCause;
 use crate::wal::Manifest;
 use crate::wal::StopMark;
@@ -55,6 +57,18 @@ pub(crate) fn banner(notices: &[Notice]) -> String {
 pub(crate) fn json(notices: &[Notice]) -> Value {
     let notice = |notice: &Notice| json!({"state": notice.state, "text": notice.text, "way_out": notice.way_out});
     notices.iter().map(notice).collect()
+}
+
+/// Says on standard error what a store that was just opened is short of.
+pub(crate) fn tell(dir: &Path, status: &Status, json: bool) {
+    if let Some(stop) = &status.stop {
+        let Notice { text, way_out, .. } = stopped(dir, stop.cause, stop.since.0, stop.adopted_ports);
+        output::tell_warning(&format!("{text}; {way_out}"), json);
+    }
+    if let Some(reason) = &status.storage {
+        let way_out = "make room: granting goes on by itself";
+        output::tell_warning(&format!("STORAGE IS FULL, nothing new is granted: {reason}; {way_out}"), json);
+    }
 }
 
 fn copied(dir: &Path, manifest: &Manifest) -> Option<Notice> {

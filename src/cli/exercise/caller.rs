@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::ask;
+use super::attach;
 use super::choose;
 use super::draw::Draw;
 use super::holdings::Own;
@@ -13,18 +14,15 @@ use super::ready::Progress;
 use super::universe::Known;
 use crate::cli::exit::Failure;
 use crate::cli::output::Lines;
-use crate::facility::AttachRequest;
 use crate::facility::CallError;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
-use crate::facility::Presence;
 use crate::facility::Query;
 use crate::facility::Reply;
 use crate::facility::Rows;
 use crate::structure::Answer;
 use crate::structure::Item;
 use crate::structure::Request;
-use crate::structure::Standing;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -111,10 +109,11 @@ impl<'a> Caller<'a> {
             incarnation: own.and_then(Own::incarnation).map(|incarnation| incarnation.0),
             what: ask::what(request, own),
         })?;
-        match call(facility, request) {
+        match call(facility, request, own) {
             Ok(reply) => {
                 if let Some(place) = place {
                     self.owns[place].answered(request, &reply.answer);
+                    self.owns[place].seen(request, reply.position());
                 }
                 lines.json(&okay(kind, id, &reply))
             }
@@ -158,13 +157,12 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Attaches with a challenge, as every stack has to; everything else is a plain request.
-fn call(facility: &LocalFacility, request: &Request) -> Result<Reply, CallError> {
-    let Request::Attach(introduction) = request else { return facility.call(request.clone()) };
-    let challenge = facility.challenge(&introduction.name).wait()?;
-    let introduction = introduction.clone();
-    let attach = AttachRequest { introduction, challenge, position: None, standing: Standing::default() };
-    Facility::attach(facility, attach, Presence::none()).wait()
+/// Hands a request in as what it is about would, and waits.
+fn call(facility: &LocalFacility, request: &Request, own: Option<&Own>) -> Result<Reply, CallError> {
+    match (request, own) {
+        (Request::Attach(introduction), Some(own)) => attach::attach(facility, introduction, own),
+        _ => facility.call(request.clone()),
+    }
 }
 
 fn okay(kind: &'static str, request: u64, reply: &Reply) -> Okay {

@@ -8,7 +8,9 @@ use crate::cli::output;
 use crate::facility;
 use crate::facility::Adopt;
 use crate::facility::Machine;
+use crate::wal::constants::LOCK;
 use serde_json::json;
+use std::path::Path;
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -58,8 +60,25 @@ impl AdoptArgs {
     }
 }
 
+/// Whether LOCK is another file than MANIFEST notes.
+fn is_copied(dir: &Path) -> Result<bool, Failure> {
+    let machine = Machine::real();
+    let noted = facility::inspect(&machine, dir)?.manifest.lock_inode;
+    Ok(machine.disk.inode(&dir.join(LOCK)).is_ok_and(|inode| inode != noted))
+}
+
 pub(crate) fn run(args: &AdoptArgs) -> Result<Exit, Failure> {
     let how = args.how();
+    if how == Adopt::Copy && !is_copied(&args.dir)? {
+        let dir = args.dir.display();
+        return Err(Failure::told(
+            Exit::Refused,
+            format!(
+                "{dir}: this is the very store that its MANIFEST notes, not a copy: as one it would forget every \
+                 connector and grant; nothing was changed. Copy it first (cp -a {dir} NEW-DIR), then adopt the copy"
+            ),
+        ));
+    }
     facility::adopt(&Machine::real(), &args.dir, how)?;
     let dir = args.dir.display();
     let (name, text) = match how {
