@@ -2,6 +2,7 @@
 
 mod connections;
 mod memory;
+mod stopped;
 mod sweep;
 
 use memory::{Memory, Mode, QUARANTINE_MS};
