@@ -94,6 +94,7 @@ fn of_open(error: &OpenError) -> Exit {
         OpenError::NoUsableCheckpoint { .. } => Exit::Corrupt,
         // Every checksum held: the rules were broken before the bytes were written.
         OpenError::AuditFailed { .. } => Exit::Bug,
+        OpenError::NetworkFileSystem { .. } => Exit::Refused,
         OpenError::NoThread { .. } => Exit::StorageFailed,
     }
 }

@@ -17,7 +17,9 @@ mod room;
 mod stopping;
 
 use super::CallError;
+use super::Completer;
 use super::RecoveryReport;
+use super::Reply;
 use super::admission::Admission;
 use super::admission::Receipts;
 use super::alarms::Alarms;
@@ -48,6 +50,7 @@ use deciding::Decided;
 use room::Storage;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use stopping::Stopping;
 
 /// Counters since the open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,8 +84,7 @@ pub struct Engine {
     /// What the checkpoint remembers of histories that MANIFEST forgot.
     remembered: Vec<HistoryRow>,
     histories: Histories,
-    /// When the wait after a power loss is looked at again; `None`: at once.
-    stop_look: Option<BootMs>,
+    stopping: Stopping,
     storage: Storage,
     file_system: String,
     /// The caller is trusted with what is internal elsewhere: tests that repeat exactly.
@@ -116,6 +118,7 @@ pub(crate) struct Parts {
     pub(crate) quarantine_ms: u32,
     pub(crate) quarantine_timer: bool,
     pub(crate) file_system: String,
+    pub(crate) serves_after_power_loss: bool,
 }
 
 impl Engine {
@@ -141,7 +144,7 @@ impl Engine {
             alarms: parts.alarms,
             histories: Histories::new(&parts.remembered, &manifest),
             remembered: parts.remembered,
-            stop_look: None,
+            stopping: Stopping { serves: parts.serves_after_power_loss, ..Stopping::default() },
             storage: Storage::new(manifest.segment_size),
             file_system: parts.file_system,
             trusts_caller: false,
@@ -158,6 +161,16 @@ impl Engine {
         engine.start_all_leases(now);
         engine.look_at_awakened(now);
         engine
+    }
+
+    /// Puts what the open found into the log before anybody is served.
+    ///
+    /// # Errors
+    /// The write or sync that failed.
+    pub(crate) fn start(&mut self) -> Result<(), StoreError> {
+        let (now, wall) = self.times();
+        self.note_stop(now)?;
+        self.commit(now, wall)
     }
 
     /// Handles a batch of commands in order, as many frames as it takes, and answers all of them.
@@ -177,22 +190,22 @@ impl Engine {
 
     fn turn_through(&mut self, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
         let (mut now, mut wall) = self.times();
-        self.look_at_storage(now);
+        self.look_at_storage(now)?;
         self.note_stop(now)?;
         while let Some(command) = batch.pop_front() {
             if self.count as usize >= BATCH_RECORDS_MAX {
                 self.commit(now, wall)?;
                 (now, wall) = self.times();
             }
-            let mut does_not_fit = self.handle(command, now)?;
+            let mut does_not_fit = self.handle(command, now, wall)?;
             while let Some(command) = does_not_fit {
                 // The frame is full, or the request wants one of its own: it opens the next one.
                 self.commit(now, wall)?;
                 (now, wall) = self.times();
-                does_not_fit = self.handle(command, now)?;
+                does_not_fit = self.handle(command, now, wall)?;
             }
         }
-        self.expire(now);
+        self.expire(now)?;
         self.look_at_stop(now)?;
         self.commit(now, wall)
     }
@@ -206,7 +219,7 @@ impl Engine {
     /// When the engine wants its next turn even if nobody calls.
     #[must_use]
     pub fn next_due(&self) -> Option<BootMs> {
-        let stop = if self.waits_for_stacks() { self.stop_look } else { None };
+        let stop = if self.waits_for_stacks() { self.stopping.look } else { None };
         [self.deadlines.next(), stop].into_iter().flatten().min()
     }
 
@@ -265,15 +278,12 @@ impl Engine {
 
     /// Decides and applies one command; its answer waits for the sync. A command whose events do not
     /// fit into this frame any more comes back.
-    fn handle(&mut self, command: Command, now: BootMs) -> Result<Option<Command>, StoreError> {
+    fn handle(&mut self, command: Command, now: BootMs, wall: WallMs) -> Result<Option<Command>, StoreError> {
         let waiting = match command {
-            Command::Request(request, completer) => match self.request(&request, now) {
+            Command::Request(request, completer) => match self.request(&request, now, wall) {
                 Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
                 Ok(Decided::DoesNotFit) => return Ok(Some(Command::Request(request, completer))),
-                Err(error) => {
-                    completer.complete(Err(CallError::StorageFailed { reason: error.to_string() }));
-                    return Err(error);
-                }
+                Err(error) => return Err(unknown(completer, error)),
             },
             Command::Challenge(name, completer) => Waiting::Challenge(completer, self.challenge(&name, now)),
             Command::Report(name, challenge, grants, completer) => {
@@ -281,16 +291,19 @@ impl Engine {
                 Waiting::Report(completer, taken.map_err(CallError::from))
             }
             Command::Attach(attach, presence, completer) => match self.attach(&attach, &presence, now) {
-                Decided::Answer(answer) => Waiting::Reply(completer, answer),
-                Decided::DoesNotFit => return Ok(Some(Command::Attach(attach, presence, completer))),
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Attach(attach, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
             },
             Command::Connect(introduction, presence, completer) => match self.connect(&introduction, &presence, now) {
-                Decided::Answer(answer) => Waiting::Reply(completer, answer),
-                Decided::DoesNotFit => return Ok(Some(Command::Connect(introduction, presence, completer))),
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Connect(introduction, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
             },
             Command::Resume(resume, presence, completer) => match self.resume(&resume, &presence, now) {
-                Decided::Answer(answer) => Waiting::Reply(completer, answer),
-                Decided::DoesNotFit => return Ok(Some(Command::Resume(resume, presence, completer))),
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Resume(resume, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
             },
             Command::Renew(actor, number, completer) => Waiting::Renewal(completer, self.renew(actor, number, now)),
             Command::Query(query, completer) => {
@@ -322,13 +335,13 @@ impl Engine {
     }
 
     /// A request through the door: what is internal is not for everybody.
-    fn request(&mut self, request: &Request, now: BootMs) -> Result<Decided, StoreError> {
+    fn request(&mut self, request: &Request, now: BootMs, wall: WallMs) -> Result<Decided, StoreError> {
         match request {
             Request::Attach(_) | Request::Stop { .. } | Request::Adopt { .. } if !self.trusts_caller => {
                 Ok(Decided::refused(Refusal::ChallengeNeeded))
             }
-            Request::ResumeGrants { .. } => self.resume_grants(request, now),
-            request => Ok(self.decide(request, now)),
+            Request::ResumeGrants { .. } => self.resume_grants(request, now, wall),
+            request => self.decide(request, now),
         }
     }
 
@@ -359,4 +372,10 @@ impl Engine {
         let unknown = CallError::StorageFailed { reason };
         self.waiting.drain(..).for_each(|waiting| waiting.answer(Some(&unknown)));
     }
+}
+
+/// The storage failed while a request was decided: its outcome is unknown to the caller too.
+fn unknown(completer: Completer<Reply>, error: StoreError) -> StoreError {
+    completer.complete(Err(CallError::StorageFailed { reason: error.to_string() }));
+    error
 }

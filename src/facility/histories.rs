@@ -40,9 +40,9 @@ impl Histories {
     pub(super) fn new(remembered: &[HistoryRow], manifest: &Manifest) -> Self {
         let first_listed = manifest.histories.first().map_or(Lsn(u64::MAX), |history| history.first);
         let older = remembered.iter().filter(|row| row.first < first_listed);
-        let older = older.map(|row| Span { id: row.id, first: row.first, end: Lsn::ZERO });
+        let older = older.map(|row| Span { id: row.id, first: row.first, end: row.end });
         let listed = manifest.histories.iter();
-        let listed = listed.map(|entry| Span { id: entry.id, first: entry.first, end: Lsn::ZERO });
+        let listed = listed.map(|entry| Span { id: entry.id, first: entry.first, end: entry.end });
         let mut spans: Vec<Span> = older.chain(listed).collect();
         for index in 1..spans.len() {
             if spans[index - 1].end == Lsn::ZERO {

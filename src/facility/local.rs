@@ -22,6 +22,8 @@ use super::Reply;
 use super::Ticket;
 use super::background;
 use super::background::Upkeep;
+use super::backup::BackupError;
+use super::backup::BackupReport;
 use super::checkpointer;
 use super::checkpointer::Checkpointer;
 use super::clock::Clock;
@@ -96,7 +98,6 @@ impl Machine {
 pub struct LocalFacility {
     queue: Arc<Queue<Command>>,
     ring: Arc<Ring>,
-    history: HistoryId,
     report: RecoveryReport,
     checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
@@ -130,7 +131,6 @@ impl LocalFacility {
         let opened = recovery::open(machine, dir, options, Arc::clone(&ring))?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
-        let history = engine.appender().history();
         let report = engine.report().clone();
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
@@ -140,13 +140,14 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, ring, history, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, ring, report, checkpointer, writer, upkeep })
     }
 
-    /// The history that this open started.
+    /// The history being written: the one that this open started, or one that began when granting was
+    /// resumed.
     #[must_use]
     pub fn history(&self) -> HistoryId {
-        self.history
+        self.checkpointer.progress().history()
     }
 
     /// What the open found and took.
@@ -186,6 +187,16 @@ impl LocalFacility {
     /// [`checkpointer::Error`]; the service goes on without it.
     pub fn checkpoint_now(&self) -> Result<Lsn, checkpointer::Error> {
         self.checkpointer.run()
+    }
+
+    /// Copies the store as it is durable now into `to`, which is made if it is missing and must be
+    /// empty, while everybody goes on; then opens the copy and compares its content. The copy is put
+    /// back with [`restore`](super::restore).
+    ///
+    /// # Errors
+    /// [`BackupError`]; `to` is then no store, or not one to be relied on.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<BackupReport, BackupError> {
+        self.checkpointer.backup(to.as_ref())
     }
 
     /// Starts watching: a snapshot, then every later event in order.

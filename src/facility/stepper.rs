@@ -5,6 +5,7 @@
 use super::CallError;
 use super::Reply;
 use super::Ticket;
+use super::background;
 use super::checkpointer::Checkpointer;
 use super::checkpointer::Error as CheckpointError;
 use super::clock::Clock;
@@ -92,12 +93,19 @@ impl Stepper {
         self.checkpointer.run()
     }
 
-    /// Fills the next slice of the spare segment; whether there is more to do.
+    /// Fills the next slice of reserve or spare; whether there is more to do. On a full disk history
+    /// yields, if it may.
     ///
     /// # Errors
     /// I/O; the log is not touched.
     pub fn fill_spare(&self) -> Result<bool, StoreError> {
-        self.engine.appender().spare().step()
+        background::tend_once(&self.checkpointer, &self.engine.appender().spare())
+    }
+
+    /// When it wants a turn even if nobody asks.
+    #[must_use]
+    pub fn next_due(&self) -> Option<BootMs> {
+        self.engine.next_due()
     }
 
     /// Makes the watermark durable.

@@ -22,6 +22,7 @@ use crate::structure::ReportedGrant;
 use crate::structure::ReportedStatus;
 use crate::structure::Request;
 use crate::structure::StopCause;
+use crate::wal::StoreError;
 
 /// How many lost grants are first tried in one request.
 const ADOPT_GRANTS_MAX: usize = 512;
@@ -37,33 +38,46 @@ impl Engine {
         Ok(challenge)
     }
 
-    pub(super) fn connect(&mut self, introduction: &Introduction, presence: &Presence, now: BootMs) -> Decided {
-        let decided = self.decide(&Request::Connect(introduction.clone()), now);
+    pub(super) fn connect(
+        &mut self,
+        introduction: &Introduction,
+        presence: &Presence,
+        now: BootMs,
+    ) -> Result<Decided, StoreError> {
+        let decided = self.decide(&Request::Connect(introduction.clone()), now)?;
         self.note_presence(&decided, presence);
-        decided
+        Ok(decided)
     }
 
-    pub(super) fn resume(&mut self, resume: &Request, presence: &Presence, now: BootMs) -> Decided {
-        let decided = self.decide(resume, now);
+    pub(super) fn resume(&mut self, resume: &Request, presence: &Presence, now: BootMs) -> Result<Decided, StoreError> {
+        let decided = self.decide(resume, now)?;
         self.note_presence(&decided, presence);
-        decided
+        Ok(decided)
     }
 
     /// An attach. The challenge is used up, whatever comes of it, unless the stack is to report first
     /// or the frame is full.
-    pub(super) fn attach(&mut self, attach: &AttachRequest, presence: &Presence, now: BootMs) -> Decided {
+    pub(super) fn attach(
+        &mut self,
+        attach: &AttachRequest,
+        presence: &Presence,
+        now: BootMs,
+    ) -> Result<Decided, StoreError> {
         let name = &attach.introduction.name;
         let known = match self.may_attach(attach) {
             Ok(known) => known,
-            Err(refusal) => return Decided::refused(refusal),
+            Err(refusal) => return Ok(Decided::refused(refusal)),
         };
-        let decided = self.attach_known(attach, &known, now).unwrap_or_else(|decided| decided);
+        let decided = match self.attach_known(attach, &known, now) {
+            Ok(decided) | Err(Halt::Decided(decided)) => decided,
+            Err(Halt::Failed(error)) => return Err(error),
+        };
         match &decided {
             Decided::DoesNotFit | Decided::Answer(Err(CallError::Refused(Refusal::ReportNeeded))) => {}
             Decided::Answer(_) => self.admission.void(name),
         }
         self.note_presence(&decided, presence);
-        decided
+        Ok(decided)
     }
 
     /// What can be said without using the challenge up.
@@ -76,17 +90,17 @@ impl Engine {
         if self.admission.is_good(&introduction.name, *challenge) { Ok(known) } else { Err(Refusal::ChallengeNeeded) }
     }
 
-    fn attach_known(&mut self, attach: &AttachRequest, known: &ConnectorView, now: BootMs) -> Result<Decided, Decided> {
+    fn attach_known(&mut self, attach: &AttachRequest, known: &ConnectorView, now: BootMs) -> Result<Decided, Halt> {
         let AttachRequest { introduction, position, .. } = attach;
         let is_other_process = known.identity.process != introduction.identity.process;
         if is_other_process && self.admission.is_connected(known.actor) {
-            return Err(Decided::refused(Refusal::StillConnected { incarnation: known.actor.incarnation }));
+            return Err(Refusal::StillConnected { incarnation: known.actor.incarnation }.into());
         }
         let request = Request::Attach(introduction.clone());
         // Whoever would be refused must not stop the facility first.
         let context = self.context(&request, now);
         self.events.clear();
-        self.structure.decide(&request, &context, &mut self.events).map_err(Decided::refused)?;
+        self.structure.decide(&request, &context, &mut self.events)?;
         let seen = position.as_ref().map(|position| self.judge(&introduction.name, position)).transpose()?;
         if let (Some(Seen::Lost { .. }), Some(position)) = (seen, position) {
             self.stop_for(&introduction.name, position, now)?;
@@ -96,40 +110,34 @@ impl Engine {
         if is_same_kernel && attach.standing != self.structure.standing(known.actor.slot) {
             self.take_report(attach, known.actor.slot, seen, now)?;
         }
-        Ok(self.decide(&request, now))
+        Ok(self.decide(&request, now)?)
     }
 
-    fn judge(&mut self, name: &ConnectorName, position: &Position) -> Result<Seen, Decided> {
+    fn judge(&mut self, name: &ConnectorName, position: &Position) -> Result<Seen, Halt> {
         if !self.receipts.is_good(name, position) {
             let Position { history, lsn, .. } = position;
             self.alarms.raise(format!(
                 "{name} names lsn {lsn} of history {history}, which this store never gave it: only {name} is fenced"
             ));
-            return Err(Decided::refused(Refusal::ReceiptBad));
+            return Err(Refusal::ReceiptBad.into());
         }
         let suspect_since = self.structure.stop().map(|stop| stop.since);
         Ok(self.histories.judge(position, self.appender.durable(), suspect_since))
     }
 
     /// A stack proves that data was lost: nothing is granted until an operator decides.
-    fn stop_for(&mut self, name: &ConnectorName, position: &Position, now: BootMs) -> Result<(), Decided> {
+    fn stop_for(&mut self, name: &ConnectorName, position: &Position, now: BootMs) -> Result<(), Halt> {
         let Position { history, lsn, .. } = *position;
         let stop = Request::Stop { cause: StopCause::DataLost, name: Some(name.clone()), history, lsn };
-        passed(self.decide(&stop, now))
+        passed(self.decide(&stop, now)?)
     }
 
     /// Takes in what a stack of the same kernel boot holds and this store lost. What it reports and
     /// this store ended is gone: the answer does not list it.
-    fn take_report(
-        &mut self,
-        attach: &AttachRequest,
-        slot: u32,
-        seen: Option<Seen>,
-        now: BootMs,
-    ) -> Result<(), Decided> {
+    fn take_report(&mut self, attach: &AttachRequest, slot: u32, seen: Option<Seen>, now: BootMs) -> Result<(), Halt> {
         let name = &attach.introduction.name;
         let Some(report) = self.admission.take_report(name, &attach.standing) else {
-            return Err(Decided::refused(Refusal::ReportNeeded));
+            return Err(Refusal::ReportNeeded.into());
         };
         let durable = self.appender.durable();
         let is_lost = |grant: &&ReportedGrant| {
@@ -147,30 +155,32 @@ impl Engine {
                 "{name} reports grant {token}, which this store never gave, and no position that proves it: only \
                  {name} is fenced"
             ));
-            return Err(Decided::refused(Refusal::ReceiptBad));
+            return Err(Refusal::ReceiptBad.into());
         }
         let adopted = self.adopt(name, &lost, now);
-        if matches!(adopted, Err(Decided::DoesNotFit)) {
+        if matches!(adopted, Err(Halt::Decided(Decided::DoesNotFit))) {
             self.admission.keep_report(name, report);
         }
         adopted
     }
 
     /// As many requests as it takes: each must fit into a frame.
-    fn adopt(&mut self, name: &ConnectorName, lost: &[ReportedGrant], now: BootMs) -> Result<(), Decided> {
+    fn adopt(&mut self, name: &ConnectorName, lost: &[ReportedGrant], now: BootMs) -> Result<(), Halt> {
         let (mut rest, mut size) = (lost, ADOPT_GRANTS_MAX);
         while !rest.is_empty() {
             if self.count as usize >= BATCH_RECORDS_MAX {
-                return Err(Decided::DoesNotFit);
+                return Err(Halt::Decided(Decided::DoesNotFit));
             }
             let chunk = &rest[..size.min(rest.len())];
             let adopt = Request::Adopt { name: name.clone(), grants: chunk.to_vec() };
-            match passed(self.decide(&adopt, now)) {
+            match passed(self.decide(&adopt, now)?) {
                 Ok(()) => rest = &rest[chunk.len()..],
-                Err(Decided::Answer(Err(CallError::Refused(Refusal::TooLarge { .. })))) if chunk.len() > 1 => {
+                Err(Halt::Decided(Decided::Answer(Err(CallError::Refused(Refusal::TooLarge { .. })))))
+                    if chunk.len() > 1 =>
+                {
                     size = chunk.len() / 2;
                 }
-                Err(decided) => return Err(decided),
+                Err(halt) => return Err(halt),
             }
         }
         Ok(())
@@ -185,10 +195,30 @@ impl Engine {
     }
 }
 
+/// Why an attach ends before its event.
+enum Halt {
+    /// What the caller is told, or that the next frame is needed.
+    Decided(Decided),
+    /// The storage failed.
+    Failed(StoreError),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Decided(Decided::refused(refusal))
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// An internal step on the way: done, or what the caller is told instead.
-fn passed(decided: Decided) -> Result<(), Decided> {
+fn passed(decided: Decided) -> Result<(), Halt> {
     match decided {
         Decided::Answer(Ok(_)) => Ok(()),
-        other => Err(other),
+        other => Err(Halt::Decided(other)),
     }
 }

@@ -18,6 +18,7 @@ use crate::structure::Decision;
 use crate::structure::Event;
 use crate::structure::Refusal;
 use crate::structure::Request;
+use crate::wal::StoreError;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -35,15 +36,15 @@ impl Decided {
 }
 
 impl Engine {
-    pub(super) fn decide(&mut self, request: &Request, now: BootMs) -> Decided {
+    pub(super) fn decide(&mut self, request: &Request, now: BootMs) -> Result<Decided, StoreError> {
         let context = self.context(request, now);
         self.events.clear();
         let decision = match self.structure.decide(request, &context, &mut self.events) {
             Ok(decision) => decision,
-            Err(refusal) => return Decided::refused(refusal),
+            Err(refusal) => return Ok(Decided::refused(refusal)),
         };
-        if let Some(decided) = self.has_no_room(request, now) {
-            return decided;
+        if let Some(decided) = self.has_no_room(request, now)? {
+            return Ok(decided);
         }
         let first = self.next_lsn();
         let events = std::mem::take(&mut self.events);
@@ -60,31 +61,34 @@ impl Engine {
         let answer = self.structure.answer(request, &decision, first, count);
         self.extend_lease(&answer, now);
         let reply = self.reply(self.asker(request), lsn, answer);
-        Decided::Answer(Ok(reply))
+        Ok(Decided::Answer(Ok(reply)))
     }
 
     /// Whether the events just decided find no room; nothing of them is applied then.
-    fn has_no_room(&mut self, request: &Request, now: BootMs) -> Option<Decided> {
+    fn has_no_room(&mut self, request: &Request, now: BootMs) -> Result<Option<Decided>, StoreError> {
         if self.events.is_empty() {
-            return None;
+            return Ok(None);
         }
         let needed: usize = self.events.iter().map(record::size_of).sum();
         let limit = self.appender.payload_max();
         if needed > limit {
             let refusal = Refusal::TooLarge { needed: saturated(needed), limit: saturated(limit) };
-            return Some(Decided::refused(refusal));
+            return Ok(Some(Decided::refused(refusal)));
         }
-        if self.storage.is_full() && self.uses_more(request) {
-            return Some(Decided::refused(Refusal::StorageFull));
+        // Nothing is decided before the log says why nothing may be granted.
+        let is_too_soon = !self.stopping.is_noted && !matches!(request, Request::Stop { .. });
+        if is_too_soon || self.storage.is_full() && self.uses_more(request) {
+            return Ok(Some(Decided::refused(Refusal::StorageFull)));
         }
         if self.payload.len() + needed <= self.frame_limit() {
-            return None;
+            return Ok(None);
         }
         if self.count > 0 {
-            return Some(Decided::DoesNotFit);
+            return Ok(Some(Decided::DoesNotFit));
         }
-        let has_room = self.makes_room(needed, now);
-        (!has_room).then(|| Decided::refused(Refusal::StorageFull))
+        let has_room = self.makes_room(needed, now)?;
+        let is_refused = !has_room || self.storage.is_full() && self.uses_more(request);
+        Ok(is_refused.then(|| Decided::refused(Refusal::StorageFull)))
     }
 
     /// Whether the events just decided are of the kind that a full disk ends first: those that take
@@ -155,19 +159,19 @@ impl Engine {
     fn notice(&mut self, change: &Change) {
         match change {
             Change::Granted { .. } => self.counters.grants += 1,
-            Change::Connected { .. } | Change::Attached { .. } => self.stop_look = None,
+            Change::Connected { .. } | Change::Attached { .. } => self.stopping.look = None,
             Change::Failed { connector, .. } => {
                 self.deadlines.fail(*connector);
-                self.stop_look = None;
+                self.stopping.look = None;
             }
             Change::Disconnected { connector } | Change::CleanedUp { connector, .. } => {
                 self.deadlines.forget(*connector);
                 let name = self.structure.connector_name(*connector);
                 self.admission.forget(*connector, name);
-                self.stop_look = None;
+                self.stopping.look = None;
             }
             Change::Stopped { .. } | Change::Revoked { .. } | Change::Resumed { .. } => {
-                self.stop_look = None;
+                self.stopping.look = None;
                 self.raise(change);
             }
             _ => {}

@@ -11,13 +11,14 @@ use crate::structure::ConnectorState;
 use crate::structure::Due as QuarantineDue;
 use crate::structure::Item;
 use crate::structure::Request;
+use crate::wal::StoreError;
 
 /// How long what found no room on the disk waits before it is tried again, ms.
 const RETRY_MS: u64 = 1_000;
 
 impl Engine {
     /// Handles everything that is due, as internal requests after all that waited.
-    pub(super) fn expire(&mut self, now: BootMs) {
+    pub(super) fn expire(&mut self, now: BootMs) -> Result<(), StoreError> {
         let mut lists = 0;
         while lists < READY_LISTS_MAX
             && (self.count as usize) < BATCH_RECORDS_MAX
@@ -34,12 +35,12 @@ impl Engine {
                     (Request::EndQuarantine { list }, Some(list))
                 }
             };
-            let decided = self.decide(&request, now);
+            let decided = self.decide(&request, now)?;
             let is_done = matches!(decided, Decided::Answer(Ok(_)));
             if let (false, Due::Lease { slot, incarnation }) = (is_done, due) {
                 // In a frame of its own, or when there is room.
                 self.deadlines.start(slot, incarnation, self.promise_ms(slot), false, now);
-                return;
+                return Ok(());
             }
             if let Some(list) = again {
                 let retry_ms = match decided {
@@ -50,6 +51,7 @@ impl Engine {
                 self.look_again(list, now, retry_ms);
             }
         }
+        Ok(())
     }
 
     fn look_again(&mut self, list: u32, now: BootMs, retry_ms: u64) {

@@ -3,18 +3,65 @@
 
 use super::Engine;
 use super::deciding::Decided;
+use crate::facility::histories::Histories;
 use crate::ident::BootMs;
+use crate::ident::HistoryId;
+use crate::ident::Lsn;
+use crate::ident::WallMs;
+use crate::record;
 use crate::structure::Change;
+use crate::structure::ConnectorState;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use crate::structure::StopCause;
 use crate::structure::Wait;
+use crate::wal::StopMark;
 use crate::wal::StoreError;
 
+/// How long an end that found no room waits before it is tried again, ms.
+const RETRY_MS: u64 = 1_000;
+
+/// What a stop needs of the engine besides the structure.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    /// MANIFEST's mark of this open is an event of the log, or need not be.
+    pub(super) is_noted: bool,
+    /// When the wait after a power loss is looked at again; `None`: at once.
+    pub(super) look: Option<BootMs>,
+    /// Nobody is waited for after a power loss.
+    pub(super) serves: bool,
+}
+
 impl Engine {
-    /// What MANIFEST says of this open becomes an event of the log.
-    pub(crate) fn note_stop(&mut self, _now: BootMs) -> Result<(), StoreError> {
+    /// What MANIFEST says of this open becomes an event of the log, before anything else is decided.
+    pub(super) fn note_stop(&mut self, now: BootMs) -> Result<(), StoreError> {
+        if self.stopping.is_noted {
+            return Ok(());
+        }
+        let cause = match self.appender.stop() {
+            StopMark::None => None,
+            StopMark::Restored => Some(StopCause::Restored),
+            StopMark::PowerLoss if self.is_nobody_to_wait_for() => {
+                // A mark that stays is only looked at again.
+                unless_full(self.appender.clear_stop())?;
+                None
+            }
+            StopMark::PowerLoss => Some(StopCause::PowerLoss),
+        };
+        let known = self.structure.stop().map(|stop| stop.cause);
+        self.stopping.is_noted = match cause.filter(|cause| known.is_none_or(|known| known < *cause)) {
+            None => true,
+            Some(cause) => {
+                let stop = Request::Stop { cause, name: None, history: HistoryId(0), lsn: Lsn::ZERO };
+                matches!(self.decide(&stop, now)?, Decided::Answer(Ok(_)))
+            }
+        };
         Ok(())
+    }
+
+    fn is_nobody_to_wait_for(&self) -> bool {
+        let is_active = self.structure.connectors().any(|view| view.state == ConnectorState::Active);
+        self.structure.stop().is_none() && (self.stopping.serves || !is_active)
     }
 
     /// Whether granting is stopped because the power failed.
@@ -24,35 +71,70 @@ impl Engine {
 
     /// Ends the wait after a power loss when it is over.
     pub(super) fn look_at_stop(&mut self, now: BootMs) -> Result<(), StoreError> {
-        if !self.waits_for_stacks() || self.stop_look.is_some_and(|at| now < at) {
+        if !self.waits_for_stacks() || !self.stopping.is_noted || self.stopping.look.is_some_and(|at| now < at) {
             return Ok(());
         }
         let request = Request::ResumeGrants { by: None, adopt_reported: false };
         let context = self.context(&request, now);
-        match self.structure.power_loss_wait(&context) {
-            Some(Wait::Until(at)) => self.stop_look = Some(at),
-            Some(Wait::Over) => {
-                if let Decided::DoesNotFit = self.decide(&request, now) {
-                    self.stop_look = Some(now);
-                }
-            }
-            None => {}
+        if let (Some(Wait::Until(at)), false) = (self.structure.power_loss_wait(&context), self.stopping.serves) {
+            self.stopping.look = Some(at);
+            return Ok(());
         }
+        let is_cleared = unless_full(self.appender.clear_stop())?;
+        self.stopping.look = match is_cleared.then(|| self.decide(&request, now)).transpose()? {
+            Some(Decided::Answer(Ok(_))) => None,
+            Some(Decided::DoesNotFit) => Some(now),
+            Some(Decided::Answer(Err(_))) | None => Some(now.plus(RETRY_MS)),
+        };
         Ok(())
     }
 
-    /// An operator's word that granting goes on.
-    pub(super) fn resume_grants(&mut self, request: &Request, now: BootMs) -> Result<Decided, StoreError> {
-        Ok(match request {
-            Request::ResumeGrants { by: None, .. } if !self.trusts_caller => match self.structure.stop() {
-                Some(stop) => Decided::refused(Refusal::GrantsStopped { cause: stop.cause }),
-                None => self.decide(request, now),
-            },
-            request => self.decide(request, now),
-        })
+    /// An operator's word that granting goes on. Where data was lost it goes on in a new history,
+    /// above every lsn that a stack named: nothing is ever granted under one that somebody knows, and
+    /// every stack attaches again.
+    pub(super) fn resume_grants(
+        &mut self,
+        request: &Request,
+        now: BootMs,
+        wall: WallMs,
+    ) -> Result<Decided, StoreError> {
+        let Some(stop) = self.structure.stop() else { return self.decide(request, now) };
+        if let Request::ResumeGrants { by: None, .. } = request {
+            // Only the facility itself ends a wait.
+            return Ok(Decided::refused(Refusal::GrantsStopped { cause: stop.cause }));
+        }
+        let context = self.context(request, now);
+        self.events.clear();
+        if let Err(refusal) = self.structure.decide(request, &context, &mut self.events) {
+            return Ok(Decided::refused(refusal));
+        }
+        if self.count > 0 {
+            return Ok(Decided::DoesNotFit);
+        }
+        let needed: usize = self.events.iter().map(record::size_of).sum();
+        let has_room = self.stopping.is_noted && (needed <= self.frame_limit() || self.makes_room(needed, now)?);
+        let is_begun = has_room && self.end_doubt(stop.cause, stop.highest, now, wall)?;
+        if is_begun { self.decide(request, now) } else { Ok(Decided::refused(Refusal::StorageFull)) }
     }
 
-    /// What an operator should see of an event that has to do with it.
+    /// Ends what MANIFEST says; false if it found no room. A crash before the event that follows leaves
+    /// granting stopped by the log.
+    fn end_doubt(&mut self, cause: StopCause, highest: Lsn, now: BootMs, wall: WallMs) -> Result<bool, StoreError> {
+        if !cause.adopts() {
+            // Every stack that is attached has proven that it knows of no loss.
+            return unless_full(self.appender.clear_stop());
+        }
+        let id = HistoryId(self.random.next_u64());
+        if !unless_full(self.appender.begin_history(id, highest, now, wall))? {
+            return Ok(false);
+        }
+        self.histories = Histories::new(&self.remembered, &self.appender.keeper().manifest());
+        self.admission.void_all();
+        self.progress.note(&self.appender);
+        Ok(true)
+    }
+
+    /// What an operator should see of an event that has to do with a stop.
     pub(super) fn raise(&self, change: &Change) {
         let text = match change {
             Change::Stopped { cause, connector: None, .. } => {
@@ -77,5 +159,14 @@ impl Engine {
             _ => return,
         };
         self.alarms.raise(text);
+    }
+}
+
+/// Whether it was done; want of room is no failure.
+fn unless_full(done: Result<(), StoreError>) -> Result<bool, StoreError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_full() => Ok(false),
+        Err(error) => Err(error),
     }
 }
