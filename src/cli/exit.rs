@@ -4,6 +4,7 @@
 //! the numbers follow sysexits(3), so that scripts and service managers read them as usual.
 #![forbid(unsafe_code)]
 
+use crate::facility::BackupError;
 use crate::facility::CallError;
 use crate::facility::OpenError;
 use crate::facility::WatchError;
@@ -121,6 +122,9 @@ pub(crate) enum Failure {
     /// The store was not opened, or was given up.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// There is no copy to be relied on.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A watch ended before its time.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -156,6 +160,10 @@ impl Failure {
             Self::Call(CallError::Refused(_)) | Self::Refused { .. } => Exit::Refused,
             Self::Call(_) => Exit::StorageFailed,
             Self::Open(error) => of_open(error),
+            Self::Backup(BackupError::Copy(error)) => of_store(error),
+            Self::Backup(BackupError::Read(error)) => of_open(error),
+            // It was written and read back, and differs: the disk.
+            Self::Backup(_) => Exit::StorageFailed,
             Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
             Self::Watch(_) => Exit::StorageFailed,
             Self::Told { exit, .. } => *exit,

@@ -85,17 +85,32 @@ pub enum Adopt {
 /// # Errors
 /// [`BackupError`].
 pub fn restore(machine: &Machine, backup: &Path, dir: &Path, options: &Options) -> Result<BackupReport, BackupError> {
+    let report = copy(machine, backup, dir, options)?;
+    wal::adopt(Arc::clone(&machine.disk), dir, Adoption::Restored)?;
+    Ok(report)
+}
+
+/// Backs up a store that no process has open, or any copy of one, into `to`, which is made if it is
+/// missing and must be empty, and proves it. The store is only read; one that is open is backed up by
+/// [`LocalFacility::backup`](super::LocalFacility::backup).
+///
+/// # Errors
+/// [`BackupError`]; a store that is open is `Locked`.
+pub fn backup_closed(machine: &Machine, dir: &Path, to: &Path) -> Result<BackupReport, BackupError> {
+    copy(machine, dir, to, &Options { allow_network: true, ..Options::default() })
+}
+
+fn copy(machine: &Machine, from: &Path, to: &Path, options: &Options) -> Result<BackupReport, BackupError> {
     let start = machine.clock.boot_ms();
     let disk = &*machine.disk;
-    let _lock = wal::lock(disk, backup, LockMode::Shared)?;
-    let Recovered { structure, survey, replayed, .. } = recovery::recover(machine, backup)?;
+    let _lock = wal::lock(disk, from, LockMode::Shared)?;
+    let Recovered { structure, survey, replayed, .. } = recovery::recover(machine, from)?;
     if let Some(expected) = options.structure {
-        survey.check_structure(backup, expected)?;
+        survey.check_structure(from, expected)?;
     }
-    wal::copy_store(disk, backup, dir, &survey.manifest, replayed.end.lsn)?;
-    recovery::check_file_system(machine, dir, options)?;
-    let content = prove(machine, dir, &structure)?;
-    wal::adopt(Arc::clone(&machine.disk), dir, Adoption::Restored)?;
+    wal::copy_store(disk, from, to, &survey.manifest, replayed.end.lsn)?;
+    recovery::check_file_system(machine, to, options)?;
+    let content = prove(machine, to, &structure)?;
     let took_ms = machine.clock.boot_ms().0.saturating_sub(start.0);
     Ok(BackupReport { lsn: structure.lsn(), content, took_ms })
 }

@@ -41,7 +41,7 @@ pub enum OpenError {
         faults: Vec<String>,
     },
     /// The directory is on another machine: neither its locks nor its syncs are to be relied on.
-    #[error("{} is on a network file system ({name}): use a local disk, or force it knowing that a lock or a sync may not hold", dir.display())]
+    #[error("{} is on a network file system ({name}): use a local disk, or force it with --allow-network-fs (`Options::allow_network`): a lock or a sync may not hold there", dir.display())]
     NetworkFileSystem {
         /// The directory.
         dir: PathBuf,

@@ -32,7 +32,7 @@ mod watch;
 
 pub use admission::{AttachRequest, Challenge, Position, REPORT_PAGE_MAX, Receipt};
 pub use alarms::Alarm;
-pub use backup::{Adopt, BackupError, BackupReport, adopt, restore};
+pub use backup::{Adopt, BackupError, BackupReport, adopt, backup_closed, restore};
 pub use checkpointer::Error as CheckpointNowError;
 pub use clock::{Clock, RandomStream, SystemClock, kernel_boot_id, random_u64};
 pub use command::Command;

@@ -35,14 +35,14 @@ pub(crate) struct BackupArgs {
 
 pub(crate) fn run(args: &BackupArgs) -> Result<Exit, Failure> {
     source::advise(&args.dest, args.json);
-    let report = facility::backup(&Machine::real(), &args.dir, &args.dest)?;
+    let report = facility::backup_closed(&Machine::real(), &args.dir, &args.dest)?;
     let (dir, dest) = (args.dir.display(), args.dest.display());
     if args.json {
         output::print_json(&json!({
             "backed_up": dir.to_string(),
             "to": dest.to_string(),
             "lsn": report.lsn.0,
-            "digest": report.digest.to_string(),
+            "digest": report.content.to_string(),
         }))?;
     } else {
         output::print(&format!(

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit, Failure> {
             "restored": dir.to_string(),
             "from": backup.to_string(),
             "lsn": report.lsn.0,
-            "digest": report.digest.to_string(),
+            "digest": report.content.to_string(),
         }))?;
     } else {
         output::print(&format!(
