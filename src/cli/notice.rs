@@ -35,6 +35,8 @@ pub(crate) fn notices(dir: &Path, store: &Inspected) -> Vec<Notice> {
     let copied = copied(dir, &store.manifest);
     let stopped = match store.structure.stop() {
         Some(stop) => Some(stopped(dir, stop.cause, stop.since.0, stop.adopted)),
+        // A backup says all that there is to say.
+        None if store.manifest.lock_inode == 0 => None,
         None => marked(dir, store.manifest.stop),
     };
     copied.into_iter().chain(stopped).chain(no_room(dir, &store.manifest)).collect()

@@ -24,6 +24,8 @@ use crate::stack::Options;
 use crate::stack::Stack;
 use crate::stack::StackError;
 use crate::structure::Grant;
+use crate::structure::Refusal;
+use crate::structure::StopCause;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -215,6 +217,14 @@ impl Running {
             Err(StackError::InUse { .. } | StackError::Excluded { .. } | StackError::Refused(_)) if claim != 0 => {
                 self.tally.claims_refused += 1;
                 return Ok(());
+            }
+            // It goes on by itself.
+            Err(StackError::Refused(Refusal::GrantsStopped { cause: StopCause::PowerLoss })) => {
+                return self.wait_for_a_port(now_us, None);
+            }
+            // Only an operator's word helps, and this run has none.
+            Err(error @ StackError::Refused(Refusal::GrantsStopped { .. })) => {
+                return Err(self.worker.stack_error(error));
             }
             Err(error @ StackError::Refused(_)) => return self.wait_for_a_port(now_us, Some(error)),
             Err(StackError::Unreachable { .. }) => return self.wait_for_a_port(now_us, None),

@@ -7,11 +7,18 @@ use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::size::counted;
+use crate::facility::CallError;
+use crate::facility::Clock;
 use crate::facility::Facility;
+use crate::facility::Inspected;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
+use crate::facility::SystemClock;
 use crate::ident::ConnectorName;
+use crate::structure::ClockFloor;
+use crate::structure::Context;
 use crate::structure::Refusal;
+use crate::structure::Request;
 use crate::structure::StopCause;
 use crate::wal::StopMark;
 use serde_json::json;
@@ -60,14 +67,44 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
     if stop.is_none() && store.manifest.stop == StopMark::None {
         return told(args, None, 0);
     }
+    refuse_unopened(args, &store)?;
     let options = Options { quarantine: Duration::from_millis(u64::from(args.quarantine)), ..act.options() };
     let facility = LocalFacility::open(&args.dir, &options)?;
     // The open may have noted a stop that only MANIFEST knew.
     let stopped = facility.status()?.stop;
     let resumed = facility.resume_grants(&args.by, args.adopt_reported);
     facility.close()?;
-    resumed.map_err(|error| act::told(&args.dir.display().to_string(), error, |refusal| way_out(args, refusal)))?;
+    resumed.map_err(|error| refused(args, error))?;
     told(args, stopped.map(|stop| stop.cause), stop.map_or(0, |stop| stop.adopted))
+}
+
+/// Refuses without opening the store what an open would refuse for certain: whoever asks again and
+/// again changes nothing.
+fn refuse_unopened(args: &ResumeArgs, store: &Inspected) -> Result<(), Failure> {
+    let clock = SystemClock::new();
+    // The youngest histories in a row under this boot of the machine.
+    let histories = store.manifest.histories.iter().rev();
+    let Some(first) = histories.take_while(|history| history.boot == clock.boot_id()).last() else { return Ok(()) };
+    let floor = ClockFloor { lsn: first.first, at: first.boot_ms };
+    // A stop from before counts from a time that the open must find out.
+    if store.structure.stop().is_none_or(|stop| stop.since < floor.lsn) {
+        return Ok(());
+    }
+    let context = Context {
+        now: clock.boot_ms(),
+        random: 0,
+        open_first: store.structure.lsn().next(),
+        floor,
+        quarantine_ms: args.quarantine,
+        deadline: None,
+    };
+    let request = Request::ResumeGrants { by: Some(args.by.clone()), adopt_reported: args.adopt_reported };
+    let decided = store.structure.decide(&request, &context, &mut Vec::new());
+    decided.map(|_| ()).map_err(|refusal| refused(args, refusal.into()))
+}
+
+fn refused(args: &ResumeArgs, error: CallError) -> Failure {
+    act::told(&args.dir.display().to_string(), error, |refusal| way_out(args, refusal))
 }
 
 fn way_out(args: &ResumeArgs, refusal: &Refusal) -> String {

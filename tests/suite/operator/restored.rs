@@ -101,6 +101,8 @@ fn a_connector_that_never_comes_back_is_cleared_by_word() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     let failure = json(1, &["store", "resume", &store, "--by", "alice", "--quarantine", QUARANTINE]);
     assert_eq!(failure["refusal"], "not-all-attached", "{failure}");
+    let again = ["store", "resume", &store, "--by", "alice", "--quarantine", QUARANTINE];
+    refused(1, &store, &again, "portplex connector list");
     for (name, (incarnation, state)) in connectors(&store) {
         let about = [store.as_str(), &name, "--incarnation", &incarnation, "--by", "alice"];
         if state == "active" {
