@@ -460,6 +460,7 @@ impl Engine {
     }
 
     fn poison(&mut self, error: &StoreError) {
+        self.appender.give_up();
         let reason = error.to_string();
         self.poisoned = Some(reason.clone());
         let unknown = CallError::StorageFailed { reason };
