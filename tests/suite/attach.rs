@@ -70,6 +70,10 @@ impl Facility for Door {
         self.hand_in(|completer| Command::Connect(introduction, presence, completer))
     }
 
+    fn resume(&self, resume: Request, presence: Presence) -> Ticket<Reply> {
+        self.hand_in(|completer| Command::Resume(resume, presence, completer))
+    }
+
     fn renew(&self, actor: Actor, number: u64) -> Ticket<Renewal> {
         self.hand_in(|completer| Command::Renew(actor, number, completer))
     }

@@ -103,7 +103,8 @@ fn a_restored_store_serves_attach_and_nothing_else() {
     ];
     let mut refused: Vec<Request> = bodies.into_iter().map(|body| ask(actor, 1, body)).collect();
     // Nothing is answered from the table of requests that was restored.
-    refused.push(ask(old, 1, Body::SetAllowable { transport: Transport::Tcp, ports: everything() }));
+    let repeated = ask(old, 1, Body::SetAllowable { transport: Transport::Tcp, ports: everything() });
+    assert_eq!(refusal(rig.door.call(repeated)), Refusal::MustAttach);
     refused.extend([
         Request::Define { target: second_list() },
         Request::Delete { target: list() },
