@@ -368,6 +368,7 @@ impl Engine {
     }
 
     fn poison(&mut self, error: &StoreError) {
+        self.appender.give_up();
         let reason = self.poisoned.get_or_insert_with(|| error.to_string()).clone();
         let unknown = CallError::StorageFailed { reason };
         self.waiting.drain(..).for_each(|waiting| waiting.answer(Some(&unknown)));

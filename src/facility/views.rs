@@ -50,6 +50,7 @@ pub struct Page {
 
 /// The rows of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "one to a query, and then the whole status")]
 pub enum Rows {
     /// To [`Query::Status`].
     Status(Status),

@@ -13,6 +13,7 @@ use super::list::Resting;
 use super::request::Introduction;
 use super::retry::Executed;
 use super::retry::Window;
+use super::stop::Stop;
 use crate::ident::BootMs;
 use crate::ident::GroupNumber;
 use crate::ident::Identity;
@@ -102,7 +103,10 @@ impl Structure {
                 self.ranges[transport.index()] = *range;
                 self.rebuild_pool(*transport);
             }
-            Change::Stopped { cause, lsn: highest, .. } => self.note_stop(*cause, *highest, lsn, at),
+            Change::Stopped { cause, connector, lsn: highest, .. } => {
+                let fresh = Stop { cause: *cause, since: lsn, from: at, highest: *highest, adopted: 0 };
+                self.note_stop(fresh, *connector);
+            }
             Change::Revoked { member, group, grant, mask } => {
                 self.end_hold(*member, *group, *grant, *mask, end);
             }

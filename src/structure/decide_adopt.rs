@@ -48,11 +48,12 @@ impl Structure {
         for reported in grants {
             self.adopt(slot, reported, &mut adoption)?;
         }
-        let joined = adoption.joins.into_iter().map(|(target, (list, member))| Change::Joined {
-            connector: slot,
-            list,
-            member,
-            target,
+        let mut joins: Vec<_> = adoption.joins.into_iter().collect();
+        // Slots are taken in ascending order, as they were given.
+        joins.sort_unstable_by_key(|(_, (_, member))| *member);
+        let joined = joins.into_iter().map(|(target, (list, member))| {
+            let connector = slot;
+            Change::Joined { connector, list, member, target }
         });
         let changes = joined.chain(adoption.changes);
         events.extend(changes.map(|change| Event { stamp: Stamp::None, change }));

@@ -172,7 +172,8 @@ impl Structure {
         }
         let slot = |name| self.by_name.get(name).copied().ok_or(Refusal::UnknownConnector);
         let connector = name.map(slot).transpose()?;
-        let known = self.stop.is_some_and(|stop| cause <= stop.cause && lsn <= stop.highest);
+        let begins = self.stop_begins(cause, connector);
+        let known = !begins && self.stop.is_some_and(|stop| lsn <= stop.highest);
         Ok((!known).then_some(Change::Stopped { cause, connector, history, lsn }))
     }
 
@@ -204,17 +205,20 @@ impl Structure {
         Ok(Some(Change::Resumed { by: by.cloned() }))
     }
 
+    /// Whether a stop begins with this event, and is not only told again: for none or a milder one
+    /// before. A store that is restored once more, from a copy made while it was stopped so, begins
+    /// anew: who attached to the one before has not attached to this one.
+    fn stop_begins(&self, cause: StopCause, connector: Option<u32>) -> bool {
+        let restored = cause == StopCause::Restored && connector.is_none();
+        restored || self.stop.is_none_or(|stop| cause > stop.cause)
+    }
+
     /// Granting stops, or stops for a graver cause, or a stack knows of a higher lsn.
-    pub(super) fn note_stop(&mut self, cause: StopCause, highest: Lsn, since: Lsn, from: BootMs) {
-        let fresh = Stop { cause, since, from, highest, adopted: 0 };
-        self.stop = Some(match self.stop {
-            None => fresh,
-            Some(stop) => {
-                let highest = highest.max(stop.highest);
-                let graver = Stop { highest, adopted: stop.adopted, ..fresh };
-                if cause > stop.cause { graver } else { Stop { highest, ..stop } }
-            }
-        });
+    pub(super) fn note_stop(&mut self, fresh: Stop, connector: Option<u32>) {
+        let before = self.stop.unwrap_or(fresh);
+        let (highest, adopted) = (fresh.highest.max(before.highest), before.adopted);
+        let since = if self.stop_begins(fresh.cause, connector) { fresh } else { before };
+        self.stop = Some(Stop { highest, adopted, ..since });
     }
 
     /// Granting goes on, and so does quarantine.

@@ -201,6 +201,12 @@ impl Appender {
         if self.spare.is_ready() { Ok(()) } else { self.spare.finish_reserve() }
     }
 
+    /// Gives the log up: whoever writes it holds a state that is ahead of it. Every later call is
+    /// refused.
+    pub const fn give_up(&mut self) {
+        self.is_poisoned = true;
+    }
+
     /// Makes changes of which every failure but want of room is final.
     pub(super) fn guarded<T>(
         &mut self,

@@ -47,6 +47,8 @@ pub struct ManifestKeeper {
 #[derive(Debug)]
 struct State {
     manifest: Manifest,
+    /// The size of its content.
+    content_size: u64,
     has_failed: bool,
     /// The sizes of MANIFEST and its copy; 0 = there is none.
     named: [u64; 2],
@@ -55,8 +57,9 @@ struct State {
 }
 
 impl State {
-    fn is_ready(&self, content_size: u64) -> bool {
-        self.kept.iter().all(|size| *size >= content_size + MANIFEST_HEADROOM_MIN)
+    /// Whether the files to be exchanged have so much room behind the content.
+    fn has_room(&self, size: u64) -> bool {
+        self.kept.iter().all(|kept| *kept >= self.content_size + size)
     }
 }
 
@@ -67,13 +70,13 @@ impl ManifestKeeper {
         let lenient = disk.lenient();
         disk.sync_dir(dir).map_err(|error| StoreError::io(dir, Operation::Sync, error))?;
         let content_size = manifest.encode().len() as u64;
-        let mut state = State { manifest, has_failed: false, named: [0; 2], kept: [0; 2] };
+        let mut state = State { manifest, content_size, has_failed: false, named: [0; 2], kept: [0; 2] };
         for (place, name) in NAMES.into_iter().enumerate() {
             remove(&lenient, &dir.join(format!("{name}{FRESH}")))?;
             state.named[place] = size_of(&lenient, &dir.join(name))?;
             state.kept[place] = find_kept(&lenient, dir, place)?;
         }
-        let is_ready = AtomicBool::new(state.is_ready(content_size));
+        let is_ready = AtomicBool::new(state.has_room(MANIFEST_HEADROOM_MIN));
         Ok(Self { disk, lenient, dir: dir.to_owned(), state: Mutex::new(state), is_ready })
     }
 
@@ -107,7 +110,7 @@ impl ManifestKeeper {
         for place in 0..NAMES.len() {
             let written = self.write_kept(&mut state, place, &bytes);
             state.has_failed = written.as_ref().is_err_and(|error| !error.is_full());
-            self.note_ready(&state, bytes.len() as u64);
+            self.note_ready(&state);
             written?;
         }
         state.has_failed = true;
@@ -116,12 +119,11 @@ impl ManifestKeeper {
             self.put_in_place(&mut state, place)?;
         }
         state.manifest = next;
+        state.content_size = bytes.len() as u64;
         state.has_failed = false;
-        self.note_ready(&state, bytes.len() as u64);
-        if state.kept.contains(&0) {
-            // Names cannot be exchanged here. Whether there is room shows when it is needed.
-            let _ = self.make_ready(&mut state, bytes.len() as u64);
-        }
+        self.note_ready(&state);
+        // Ahead of need: the change counts whether there is room for this or not.
+        let _ = self.make_ready(&mut state);
         Ok(())
     }
 
@@ -130,12 +132,11 @@ impl ManifestKeeper {
     /// # Errors
     /// [`StoreError::Full`]: nothing was changed. Any other failure is final.
     pub fn prepare(&self) -> Result<(), StoreError> {
-        if self.is_ready() {
-            return Ok(());
-        }
         let mut state = self.usable()?;
-        let content_size = state.manifest.encode().len() as u64;
-        self.make_ready(&mut state, content_size)
+        match self.make_ready(&mut state) {
+            Err(error) if error.is_full() && self.is_ready() => Ok(()),
+            other => other,
+        }
     }
 
     /// Gives the copy that is bad or behind the bytes of the one that is believed.
@@ -148,7 +149,7 @@ impl ManifestKeeper {
         self.check_lock(&state.manifest)?;
         self.put_in_place(&mut state, place)?;
         state.has_failed = false;
-        self.note_ready(&state, bytes.len() as u64);
+        self.note_ready(&state);
         Ok(())
     }
 
@@ -157,20 +158,21 @@ impl ManifestKeeper {
         if state.has_failed { Err(StoreError::Poisoned { dir: self.dir.clone() }) } else { Ok(state) }
     }
 
-    fn note_ready(&self, state: &State, content_size: u64) {
-        self.is_ready.store(state.is_ready(content_size), Ordering::Release);
+    fn note_ready(&self, state: &State) {
+        self.is_ready.store(state.has_room(MANIFEST_HEADROOM_MIN), Ordering::Release);
     }
 
-    fn make_ready(&self, state: &mut State, content_size: u64) -> Result<(), StoreError> {
+    /// Makes larger what has less room than half of what it gets then.
+    fn make_ready(&self, state: &mut State) -> Result<(), StoreError> {
         for place in 0..NAMES.len() {
-            if state.kept[place] < content_size + MANIFEST_HEADROOM / 2 {
-                let size = manifest_file_size(content_size);
+            if state.kept[place] < state.content_size + MANIFEST_HEADROOM / 2 {
+                let size = manifest_file_size(state.content_size);
                 let made = self.write_zeros_behind(state, place, size);
                 state.has_failed = made.as_ref().is_err_and(|error| !error.is_full());
+                self.note_ready(state);
                 made?;
             }
         }
-        self.note_ready(state, content_size);
         Ok(())
     }
 

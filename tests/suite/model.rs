@@ -8,13 +8,14 @@
 mod change;
 mod invent;
 mod plain;
+mod stopped;
 
 use change::Made;
 use plain::{LISTS, POOL, PORT_FIRST, PORTS, Plain, Port, STACKS, Verdict};
 use portplex::ident::{BootMs, ConnectorName, GroupNumber, Lsn, StructureName, Target, Transport};
 use portplex::structure::{
     Actor, Answer, Body, Change, ClockFloor, Context, Decision, Due, Event, Grant, Item, Member, PortOwner, Refusal,
-    Request, Structure,
+    Request, StopCause, Structure,
 };
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ const SEQUENCES: u64 = 2_000;
 const STEPS: usize = 32;
 
 /// What the sequences must have met, all together, or they show nothing.
-const MET: [&str; 27] = [
+const MET: [&str; 34] = [
     "unknown-list",
     "connector-exists",
     "unknown-connector",
@@ -50,6 +51,13 @@ const MET: [&str; 27] = [
     "a repeat",
     "granted and gone",
     "ports taken back",
+    "grants-stopped",
+    "adopted-pending",
+    "too-early",
+    "not-all-attached",
+    "ports adopted",
+    "ports revoked",
+    "granting went on after a restore",
 ];
 
 #[test]
@@ -140,6 +148,11 @@ impl Pair {
                 self.plain.floor = (self.lsn + 1, 50);
                 self.plain.open_first = self.lsn + 1;
             }
+            6..9 => {
+                let cause = [StopCause::PowerLoss, StopCause::DataLost, StopCause::Restored][self.below(3)];
+                let request = self.invent_stop(cause);
+                self.ask(&request);
+            }
             2..6 => self.shadow = Structure::import(self.real.items()).expect("items of a structure"),
             _ => {}
         }
@@ -186,6 +199,10 @@ impl Pair {
     }
 
     fn ask(&mut self, request: &Request) {
+        if let (Request::ResumeGrants { .. }, Some(stop)) = (request, &self.plain.stop) {
+            // Granting goes on in a new history.
+            self.lsn = self.lsn.max(stop.highest);
+        }
         let list = self.list_of(request);
         let gone = matches!(request, Request::EndQuarantine { list } if self.real.list_target(*list).is_none());
         let verdict = if gone { Verdict::Nothing } else { self.plain.verdict(request, |_| list) };
@@ -216,6 +233,7 @@ impl Pair {
         let count = u32::try_from(events.len()).expect("few");
         let answer = self.real.answer(request, &decision, Lsn(first), count);
         let made = made(&events, first);
+        self.meet_stop(&events);
         if self.plain.takes_back(list, &made) {
             self.meet("ports taken back");
         }
@@ -241,10 +259,23 @@ impl Pair {
                 };
                 self.members.extend(member.map(|member| (list, member)));
                 self.plain.change(request, list, (first, count), &made, member);
+                self.number_members();
             }
             (verdict, decision) => panic!("{request:?}: expected {verdict:?}, got {decision:?}, {events:?}"),
         }
         self.judge_answer(request, &decision, answer);
+    }
+
+    fn meet_stop(&mut self, events: &[Event]) {
+        for event in events {
+            match event.change {
+                Change::Adopted { .. } => self.meet("ports adopted"),
+                Change::Revoked { .. } => self.meet("ports revoked"),
+                Change::Resumed { .. } if self.plain.is_restored() => self.meet("granting went on after a restore"),
+                Change::Granted { .. } => assert_eq!(self.plain.cause(), None, "granted while granting is stopped"),
+                _ => {}
+            }
+        }
     }
 
     fn meet(&mut self, what: &'static str) {
@@ -285,7 +316,8 @@ impl Pair {
                 assert_eq!(actor.incarnation.0, known.incarnation);
                 self.actors.push(actor);
             }
-            Answer::Attached { actor, memberships, grants, .. } => {
+            Answer::Attached { actor, memberships, grants, stopped } => {
+                assert_eq!(stopped, self.plain.cause());
                 let stack = self.plain.alive_at(actor.slot).expect("attached");
                 let known = self.plain.stacks[stack].as_ref().expect("attached");
                 assert_eq!(actor.incarnation.0, known.incarnation);
@@ -308,8 +340,11 @@ impl Pair {
             Answer::GrantedAndGone => {
                 self.meet("granted and gone");
                 let Decision::Repeat { first, count } = *decision else { panic!("gone at once: {request:?}") };
-                for port in self.plain.lists.iter().flatten().flat_map(|list| list.ports) {
-                    let Port::Held { token, .. } = port else { continue };
+                for (place, port) in self.plain.lists.iter().flatten().flat_map(|list| list.ports.iter().enumerate()) {
+                    let Port::Held { token, .. } = *port else { continue };
+                    if self.plain.was_adopted(place, token) {
+                        continue;
+                    }
                     assert!(!(first.0..first.0 + u64::from(count)).contains(&token), "{token} is not gone");
                 }
             }
@@ -350,6 +385,7 @@ impl Pair {
                 .map(|known| (known.slot, known.incarnation, known.introduction.identity, self.plain.held(stack)));
             assert_eq!(seen, known);
         }
+        assert_eq!(self.real.stop().map(|stop| stop.cause), self.plain.cause());
         assert_eq!(self.real.lists_count() as usize, self.plain.lists.iter().flatten().count());
         let context = self.context();
         for list in 0..LISTS {
@@ -363,7 +399,7 @@ impl Pair {
             match self.real.quarantine_due(slot, &context) {
                 Due::Now(up_to) => assert_eq!(Some(up_to.0), ready),
                 Due::At(at) => assert!(ready.is_none() && rests && at > context.now),
-                Due::None => assert!(!rests),
+                Due::None => assert!(!rests || self.plain.is_restored()),
             }
             for (port, known) in (PORT_FIRST..).zip(&known.ports) {
                 match (self.real.owner(target(list), port), known) {

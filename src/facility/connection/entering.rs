@@ -8,6 +8,7 @@ use crate::facility::CallError;
 use crate::facility::Challenge;
 use crate::facility::Facility;
 use crate::facility::Position;
+use crate::facility::Presence;
 use crate::facility::Present;
 use crate::facility::REPORT_PAGE_MAX;
 use crate::facility::Reply;
@@ -154,17 +155,14 @@ impl Connection {
         let session = &self.0;
         let name = session.introduction.name.clone();
         let (incarnation, identity) = (session.actor.incarnation, session.introduction.identity);
-        let present = Present::new();
-        let reply = facility.resume(Request::Resume { name, incarnation, identity }, present.presence()).wait()?;
+        let presence = session.present.lock().as_ref().map_or_else(Presence::none, Present::presence);
+        let reply = facility.resume(Request::Resume { name, incarnation, identity }, presence).wait()?;
         if reply.history != session.history {
             return Err(CallError::Refused(Refusal::MustAttach));
         }
         match reply.answer {
             Answer::Attached { actor, memberships, grants, stopped } if actor == session.actor => {
                 *session.facility.lock() = facility;
-                if let Some(kept) = session.present.lock().as_mut() {
-                    *kept = present;
-                }
                 Ok(Attached { existed: true, memberships, grants, stopped })
             }
             _ => Err(CallError::WrongAnswer),

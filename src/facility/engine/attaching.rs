@@ -69,8 +69,10 @@ impl Engine {
             Err(refusal) => return Ok(Decided::refused(refusal)),
         };
         let decided = match self.attach_known(attach, &known, now) {
-            Ok(decided) | Err(Halt::Decided(decided)) => decided,
-            Err(Halt::Failed(error)) => return Err(error),
+            Ok(decided) => decided,
+            Err(Halt::Told(error)) => Decided::Answer(Err(*error)),
+            Err(Halt::DoesNotFit) => Decided::DoesNotFit,
+            Err(Halt::Failed(error)) => return Err(*error),
         };
         match &decided {
             Decided::DoesNotFit | Decided::Answer(Err(CallError::Refused(Refusal::ReportNeeded))) => {}
@@ -158,7 +160,7 @@ impl Engine {
             return Err(Refusal::ReceiptBad.into());
         }
         let adopted = self.adopt(name, &lost, now);
-        if matches!(adopted, Err(Halt::Decided(Decided::DoesNotFit))) {
+        if matches!(adopted, Err(Halt::DoesNotFit)) {
             self.admission.keep_report(name, report);
         }
         adopted
@@ -169,17 +171,13 @@ impl Engine {
         let (mut rest, mut size) = (lost, ADOPT_GRANTS_MAX);
         while !rest.is_empty() {
             if self.count as usize >= BATCH_RECORDS_MAX {
-                return Err(Halt::Decided(Decided::DoesNotFit));
+                return Err(Halt::DoesNotFit);
             }
             let chunk = &rest[..size.min(rest.len())];
             let adopt = Request::Adopt { name: name.clone(), grants: chunk.to_vec() };
             match passed(self.decide(&adopt, now)?) {
                 Ok(()) => rest = &rest[chunk.len()..],
-                Err(Halt::Decided(Decided::Answer(Err(CallError::Refused(Refusal::TooLarge { .. })))))
-                    if chunk.len() > 1 =>
-                {
-                    size = chunk.len() / 2;
-                }
+                Err(Halt::Told(error)) if is_too_large(&error) && chunk.len() > 1 => size = chunk.len() / 2,
                 Err(halt) => return Err(halt),
             }
         }
@@ -197,28 +195,35 @@ impl Engine {
 
 /// Why an attach ends before its event.
 enum Halt {
-    /// What the caller is told, or that the next frame is needed.
-    Decided(Decided),
+    /// What the caller is told.
+    Told(Box<CallError>),
+    /// It needs the next frame.
+    DoesNotFit,
     /// The storage failed.
-    Failed(StoreError),
+    Failed(Box<StoreError>),
 }
 
 impl From<Refusal> for Halt {
     fn from(refusal: Refusal) -> Self {
-        Self::Decided(Decided::refused(refusal))
+        Self::Told(Box::new(refusal.into()))
     }
 }
 
 impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Self {
-        Self::Failed(error)
+        Self::Failed(Box::new(error))
     }
+}
+
+fn is_too_large(error: &CallError) -> bool {
+    matches!(error, CallError::Refused(Refusal::TooLarge { .. }))
 }
 
 /// An internal step on the way: done, or what the caller is told instead.
 fn passed(decided: Decided) -> Result<(), Halt> {
     match decided {
         Decided::Answer(Ok(_)) => Ok(()),
-        other => Err(Halt::Decided(other)),
+        Decided::Answer(Err(error)) => Err(Halt::Told(Box::new(error))),
+        Decided::DoesNotFit => Err(Halt::DoesNotFit),
     }
 }

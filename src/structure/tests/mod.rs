@@ -1,6 +1,7 @@
 //! The rules, one test each, and the rig that they share.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod attach;
 mod choice;
 mod cost;
@@ -10,6 +11,7 @@ mod ports;
 mod quarantine;
 mod restore;
 mod retry;
+mod stop;
 
 use super::*;
 use crate::ident::BootId;

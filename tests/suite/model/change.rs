@@ -3,7 +3,7 @@
 use super::plain::{LISTS, List, PORT_FIRST, PORTS, Plain, Port, STACKS, Stack, flags};
 use portplex::ident::{GroupNumber, PortMask};
 use portplex::structure::{Actor, Body, Introduction, Member, Policy, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A grant that was made: group, mask, lsn.
 pub(super) type Made = (GroupNumber, PortMask, u64);
@@ -20,6 +20,8 @@ impl Plain {
             lists: [const { None }; LISTS],
             stacks: [const { None }; STACKS],
             slots: BTreeMap::new(),
+            stop: None,
+            adopted: BTreeSet::new(),
         }
     }
 
@@ -74,7 +76,9 @@ impl Plain {
                 }
             }
             Request::Resume { .. } => {}
-            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => panic!("never drawn"),
+            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => {
+                self.change_stop(request, first);
+            }
             Request::Stack { actor, number, lowest, body } => {
                 let place = self.alive_at(actor.slot).expect("acting");
                 let stack = self.stacks[place].as_mut().expect("acting");
@@ -253,6 +257,6 @@ impl Plain {
     }
 }
 
-fn new_list() -> List {
+pub(super) fn new_list() -> List {
     List { open: true, defined: false, policy: Policy::default(), ports: [Port::Free; PORTS] }
 }

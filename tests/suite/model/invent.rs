@@ -49,6 +49,9 @@ impl Pair {
 
     pub(super) fn invent(&mut self) -> Request {
         let stack = self.below(STACKS);
+        if let Some(request) = self.invent_while_stopped(stack) {
+            return request;
+        }
         let known = self.plain.stacks[stack].as_ref();
         let waits = known.is_some_and(|known| known.failed || known.incarnation < self.plain.open_first);
         match known.map(|_| ()) {

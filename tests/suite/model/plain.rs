@@ -3,9 +3,10 @@
 //! It shares nothing with the real one but the words of requests. It does not choose groups: what
 //! was granted is handed in and judged.
 
-use portplex::ident::{Lsn, PortMask, Transport};
+use super::stopped::Stopped;
+use portplex::ident::{GroupNumber, Lsn, PortMask, Transport};
 use portplex::structure::{Actor, Body, Introduction, Member, Policy, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Stacks, by name.
 pub(super) const STACKS: usize = 3;
@@ -78,6 +79,9 @@ pub(super) struct Plain {
     pub(super) stacks: [Option<Stack>; STACKS],
     /// Slots by life: of connectors, and of those whose ports are still in quarantine.
     pub(super) slots: BTreeMap<u64, u32>,
+    pub(super) stop: Option<Stopped>,
+    /// Lists, groups and tokens that were adopted.
+    pub(super) adopted: BTreeSet<(usize, GroupNumber, u64)>,
 }
 
 pub(super) fn flags(test: impl Fn(u16) -> bool) -> PortFlags {
@@ -104,7 +108,7 @@ impl Plain {
         self.range.is_some_and(|(first, count)| port >= first && port - first < count)
     }
 
-    fn in_use(&self, list: usize, place: usize) -> bool {
+    pub(super) fn in_use(&self, list: usize, place: usize) -> bool {
         self.lists[list].as_ref().is_some_and(|list| list.ports[place] != Port::Free)
     }
 
@@ -128,6 +132,11 @@ impl Plain {
     pub(super) fn verdict(&self, request: &Request, list_of: impl Fn(&Request) -> usize) -> Verdict {
         let refused = Verdict::Refused;
         match request {
+            Request::Define { .. } | Request::Delete { .. } | Request::SetPolicy { .. } | Request::SetRange { .. }
+                if self.is_restored() =>
+            {
+                refused("grants-stopped")
+            }
             Request::Define { .. } => match &self.lists[list_of(request)] {
                 Some(list) if list.open && list.defined => Verdict::Nothing,
                 _ => Verdict::Change,
@@ -169,9 +178,8 @@ impl Plain {
                 None => refused("unknown-connector"),
                 Some((_, known)) if known.incarnation != incarnation.0 => refused("stale-incarnation"),
                 Some((_, known)) if !known.failed => refused("not-failed"),
-                Some(_) if *boot_is_dead || self.deadline.is_some_and(|deadline| deadline <= self.now) => {
-                    Verdict::Change
-                }
+                Some(_) if *boot_is_dead => Verdict::Change,
+                Some(_) if self.deadline.is_some_and(|at| at <= self.now) && !self.is_restored() => Verdict::Change,
                 Some(_) => refused("boot-may-be-alive"),
             },
             Request::Resume { name, incarnation, identity } => match self.by_name(name.as_str()) {
@@ -184,7 +192,7 @@ impl Plain {
                     if same && served { Verdict::Nothing } else { refused("must-attach") }
                 }
             },
-            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => panic!("never drawn"),
+            Request::Stop { .. } | Request::Adopt { .. } | Request::ResumeGrants { .. } => self.stop_verdict(request),
             Request::EndQuarantine { .. } => match self.ready_up_to(list_of(request)) {
                 Some(_) => Verdict::Change,
                 None => Verdict::Nothing,
@@ -214,6 +222,9 @@ impl Plain {
         if actor.incarnation.0 > known.incarnation || known.incarnation < self.open_first || known.failed {
             return refused("must-attach");
         }
+        if self.is_restored() {
+            return refused("grants-stopped");
+        }
         if lowest == 0 || lowest > number {
             return refused("out-of-range");
         }
@@ -236,6 +247,7 @@ impl Plain {
                 return if same { Verdict::Nothing } else { Verdict::Change };
             }
             Body::Disconnect => return Verdict::Change,
+            Body::Acquire { .. } | Body::Claim { .. } if self.stop.is_some() => return refused("grants-stopped"),
             Body::Acquire { at_least, at_most, .. } if *at_least == 0 || at_least > at_most => {
                 return refused("out-of-range");
             }
@@ -330,7 +342,7 @@ impl Plain {
 
     /// Up to which lsn a list's quarantine is over: in lsn order, until the first that is not.
     pub(super) fn ready_up_to(&self, list: usize) -> Option<u64> {
-        let list = self.lists[list].as_ref()?;
+        let list = self.lists[list].as_ref().filter(|_| !self.is_restored())?;
         let mut resting: Vec<(u64, u64)> = Vec::new();
         for port in &list.ports {
             if let Port::Resting { since, from, .. } = port {

@@ -118,6 +118,11 @@ impl Store {
         image
     }
 
+    /// The same temporary directory, another store in it.
+    pub(crate) fn at(self, dir: PathBuf) -> Self {
+        Self { dir, ..self }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
