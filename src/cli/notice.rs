@@ -82,7 +82,10 @@ fn copied(dir: &Path, manifest: &Manifest) -> Option<Notice> {
         ("A BACKUP: nothing is written to it".to_owned(), format!("portplex store restore {} NEW-DIR", dir.display()))
     } else {
         (
-            format!("COPIED, MOVED OR RESTORED: LOCK has inode {inode}, MANIFEST notes {}; nothing is written to it", manifest.lock_inode),
+            format!(
+                "COPIED, MOVED OR RESTORED: LOCK has inode {inode}, MANIFEST notes {}; nothing is written to it",
+                manifest.lock_inode
+            ),
             format!("portplex store adopt {} --moved | --restored | --copy   (see its --help)", dir.display()),
         )
     };
@@ -106,7 +109,9 @@ fn stopped(dir: &Path, cause: StopCause, since: u64, adopted: u32) -> Notice {
         ),
         StopCause::DataLost => (
             "a stack proved that this store lost acknowledged data",
-            format!("let every stack attach, look at connector list {dir}, then: portplex store resume {dir} --by WHO{adopting}"),
+            format!(
+                "let every stack attach, look at connector list {dir}, then: portplex store resume {dir} --by WHO{adopting}"
+            ),
         ),
         _ => (
             "this store was restored, and stacks may hold ports that it does not know",
@@ -142,7 +147,8 @@ fn no_room(dir: &Path, manifest: &Manifest) -> Option<Notice> {
     let size = manifest.segment_size;
     let space = rustix::fs::statvfs(dir).ok()?;
     if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-        let text = format!("READ-ONLY: the file system of {} is mounted read-only; a service cannot open", dir.display());
+        let text =
+            format!("READ-ONLY: the file system of {} is mounted read-only; a service cannot open", dir.display());
         let way_out = "look in the kernel's log why, then mount it writable again".to_owned();
         return Some(Notice { state: "read-only", text, way_out });
     }

@@ -201,9 +201,7 @@ impl Core {
     /// What a failed call means for this stack, and for its caller.
     pub(super) fn fail(&mut self, cause: CallError) -> StackError {
         match cause {
-            CallError::Refused(Refusal::StaleIncarnation { .. }) => {
-                self.fence(StackError::Fenced)
-            }
+            CallError::Refused(Refusal::StaleIncarnation { .. }) => self.fence(StackError::Fenced),
             CallError::Refused(refusal @ Refusal::GrantsStopped { cause }) => {
                 self.stopped = Some(cause);
                 StackError::Refused(refusal)

@@ -228,12 +228,8 @@ impl Hand {
 
     /// Every grant with all its ports, for the report at an attach.
     pub(super) fn reported(&self, target: Target) -> impl Iterator<Item = ReportedGrant> {
-        let reported = move |(lsn, held): (&Lsn, &Held)| ReportedGrant {
-            lsn: *lsn,
-            target,
-            group: held.group,
-            mask: held.mask,
-        };
+        let reported =
+            move |(lsn, held): (&Lsn, &Held)| ReportedGrant { lsn: *lsn, target, group: held.group, mask: held.mask };
         self.held.iter().map(reported)
     }
 

@@ -41,7 +41,8 @@ fn states(store: &str) -> Vec<String> {
     for what in ["structure", "lists", "connectors", "groups"] {
         let (text, _) = expect(0, &["display", what, "--data", store]);
         for notice in &notices {
-            let (text_of, way_out) = (notice["text"].as_str().expect("text"), notice["way_out"].as_str().expect("text"));
+            let (text_of, way_out) =
+                (notice["text"].as_str().expect("text"), notice["way_out"].as_str().expect("text"));
             assert!(text.contains(text_of) && text.contains(way_out), "display {what} hides {notice}: {text}");
         }
     }
@@ -207,7 +208,11 @@ fn every_refusal_says_why_and_changes_no_byte() {
     let rows: Vec<(i32, Vec<&str>, &str)> = vec![
         (1, vec!["connector", "fail", &store, "NOBODY", "--incarnation", "1"], "who is known: portplex connector list"),
         (1, vec!["connector", "fail", &store, active, "--incarnation", &older], "superseded by incarnation"),
-        (1, vec!["connector", "clean-up", &store, active, "--incarnation", incarnation, "--boot-is-dead"], "connector fail"),
+        (
+            1,
+            vec!["connector", "clean-up", &store, active, "--incarnation", incarnation, "--boot-is-dead"],
+            "connector fail",
+        ),
         (1, vec!["connector", "clean-up", &store, "NOBODY", "--incarnation", "1"], "no connector"),
         (66, vec!["connector", "fail", &empty, active, "--incarnation", incarnation], "is not a store"),
         (66, vec!["store", "resume", &empty], "is not a store"),
@@ -272,7 +277,9 @@ fn a_dead_stack_is_cleaned_up_by_word_and_nobody_else_is_touched() {
         .find(|(name, (_, state))| state == "active" && before[*name] > 0)
         .expect("an active connector holds something");
     let about = [store.as_str(), dead, "--incarnation", incarnation, "--by", "alice"];
-    let act = |verb: &str, more: &[&str]| [&["connector", verb][..], &about[..], more].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let act = |verb: &str, more: &[&str]| {
+        [&["connector", verb][..], &about[..], more].concat().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     let run = |code: i32, words: &[String]| expect(code, &words.iter().map(String::as_str).collect::<Vec<_>>());
 
     let (told, _) = run(0, &act("fail", &[]));
@@ -302,7 +309,9 @@ fn a_file_system_that_loses_data_is_named_and_nothing_more() {
     let place = Path::new("/dev/shm");
     let is_tmpfs = rustix::fs::statfs(place).is_ok_and(|found| found.f_type == 0x0102_1994);
     if !is_tmpfs {
-        crate::requirements::say("SKIPPED a_file_system_that_loses_data_is_named_and_nothing_more: /dev/shm is no tmpfs");
+        crate::requirements::say(
+            "SKIPPED a_file_system_that_loses_data_is_named_and_nothing_more: /dev/shm is no tmpfs",
+        );
         return;
     }
     let dir = tempfile::tempdir_in(place).expect("a directory");

@@ -196,7 +196,8 @@ fn verdict(outcome: &Outcome, text: &mut String) {
         );
     }
     if let Some(cause) = outcome.stopped() {
-        let _ = writeln!(text, "  granting was stopped at the end ({}): `portplex display` says what to do", cause.name());
+        let _ =
+            writeln!(text, "  granting was stopped at the end ({}): `portplex display` says what to do", cause.name());
     }
     if let Some(reason) = outcome.status.as_ref().and_then(|status| status.storage.as_ref()) {
         let _ = writeln!(text, "  the storage was full at the end ({reason}): make room");

@@ -69,7 +69,8 @@ fn is_copied(dir: &Path) -> Result<bool, Failure> {
 
 pub(crate) fn run(args: &AdoptArgs) -> Result<Exit, Failure> {
     let how = args.how();
-    if how == Adopt::Copy && !is_copied(&args.dir)? {
+    let is_copied = is_copied(&args.dir)?;
+    if how == Adopt::Copy && !is_copied {
         let dir = args.dir.display();
         return Err(Failure::told(
             Exit::Refused,
@@ -82,6 +83,9 @@ pub(crate) fn run(args: &AdoptArgs) -> Result<Exit, Failure> {
     facility::adopt(&Machine::real(), &args.dir, how)?;
     let dir = args.dir.display();
     let (name, text) = match how {
+        Adopt::Moved if !is_copied => {
+            ("moved", format!("{dir}: it is where its MANIFEST says; nothing had to be adopted"))
+        }
         Adopt::Moved => ("moved", format!("{dir}: adopted as moved; it can be opened again")),
         Adopt::Restored => (
             "restored",
@@ -91,10 +95,9 @@ pub(crate) fn run(args: &AdoptArgs) -> Result<Exit, Failure> {
                  portplex store resume {dir} --by YOUR-NAME"
             ),
         ),
-        Adopt::Copy => (
-            "copy",
-            format!("{dir}: adopted as a copy, a store of its own without connectors; it can be opened"),
-        ),
+        Adopt::Copy => {
+            ("copy", format!("{dir}: adopted as a copy, a store of its own without connectors; it can be opened"))
+        }
     };
     if args.json {
         output::print_json(&json!({"adopted": dir.to_string(), "as": name}))?;

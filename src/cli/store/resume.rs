@@ -115,9 +115,9 @@ fn way_out(args: &ResumeArgs, refusal: &Refusal) -> String {
              --adopt-reported"
         ),
         Refusal::TooEarly { .. } => "what stacks promised and remote sides remember must pass first".to_owned(),
-        Refusal::NotAllAttached { .. } => format!(
-            "start the service until they have, or vouch for the dead: portplex connector list {dir}"
-        ),
+        Refusal::NotAllAttached { .. } => {
+            format!("start the service until they have, or vouch for the dead: portplex connector list {dir}")
+        }
         _ => String::new(),
     }
 }
@@ -140,7 +140,10 @@ fn told(args: &ResumeArgs, cause: Option<StopCause>, adopted: u32) -> Result<Exi
     };
     let mut text = format!("{dir}: granting goes on by the word of {by}; it was stopped: {}\n", cause.name());
     if adopted > 0 {
-        text.push_str(&format!("{} that stacks reported and the log had lost stay with them\n", counted(adopted, "port")));
+        text.push_str(&format!(
+            "{} that stacks reported and the log had lost stay with them\n",
+            counted(adopted, "port")
+        ));
     }
     text.push_str("Start the service: every stack attaches again before it gets anything new");
     output::print(&text)?;

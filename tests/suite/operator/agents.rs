@@ -64,7 +64,10 @@ fn a_second_agent_names_the_lock_and_only_the_first_ones_death_lets_it_in() {
     assert!(told.contains(&format!("process {}", first.0.id())), "{told}");
 
     first.signal(rustix::process::Signal::STOP);
-    assert!(matches!(take(&dir), Err(StackError::AgentRunning { pid: Some(pid), .. }) if pid == first.0.id()), "paused is not dead");
+    assert!(
+        matches!(take(&dir), Err(StackError::AgentRunning { pid: Some(pid), .. }) if pid == first.0.id()),
+        "paused is not dead"
+    );
     drop(first);
     take(&dir).expect("the kernel dropped it with the process");
 }

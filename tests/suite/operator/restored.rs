@@ -130,6 +130,7 @@ fn a_restored_store_counts_its_wait_from_its_first_open() {
     assert!(message.contains(&store) && message.contains(" ms"), "{message}");
     let (shown, _) = expect(0, &["display", "structure", "--data", &store]);
     assert!(shown.contains("GRANTING IS STOPPED (restored) since lsn"), "{shown}");
-    let status = portplex(&["store", "resume", &store, "--by", "alice", "--adopt-reported"]).output().expect("runs").status;
+    let status =
+        portplex(&["store", "resume", &store, "--by", "alice", "--adopt-reported"]).output().expect("runs").status;
     assert_eq!(status.code(), Some(1), "no word shortens the wait");
 }

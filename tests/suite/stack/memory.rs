@@ -244,7 +244,9 @@ impl Facility for Memory {
                 }
                 ticket
             }
-            Mode::Well | Mode::WrongNumber | Mode::Full => Ticket::ready(core.execute(&request).map_err(CallError::from)),
+            Mode::Well | Mode::WrongNumber | Mode::Full => {
+                Ticket::ready(core.execute(&request).map_err(CallError::from))
+            }
         }
     }
 

@@ -222,7 +222,8 @@ fn a_stack_whose_position_is_no_good_is_fenced_and_starts_anew_without_it() {
     memory.reopen();
     assert_eq!(stack.reattach(memory.door()), Err(StackError::ReceiptBad));
     assert_eq!((stack.state(), stack.usage()[0].ports), (State::Fenced, 0));
-    for refused in [stack.bind(dvipa(), 0).map(|_| ()), stack.reattach(memory.door()).map(|_| ()), stack.release_all()] {
+    for refused in [stack.bind(dvipa(), 0).map(|_| ()), stack.reattach(memory.door()).map(|_| ()), stack.release_all()]
+    {
         assert_eq!(refused, Err(StackError::ReceiptBad), "never again");
     }
     let who = identity(1, 1, 2);
