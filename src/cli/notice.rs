@@ -68,8 +68,8 @@ pub(crate) fn tell(dir: &Path, status: &Status, json: bool) {
         output::tell_warning(&format!("{text}; {way_out}"), json);
     }
     if let Some(reason) = &status.storage {
-        let way_out = "make room: granting goes on by itself";
-        output::tell_warning(&format!("STORAGE IS FULL, nothing new is granted: {reason}; {way_out}"), json);
+        let text = format!("STORAGE IS FULL, nothing new is granted until there is room: {reason}");
+        output::tell_warning(&text, json);
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agents;
 mod restored;
+mod room;
 
 use super::cli::told::Told;
 use super::cli::{bytes_of, dump, exercise, expect, new_store, portplex};

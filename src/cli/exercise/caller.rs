@@ -136,8 +136,12 @@ impl<'a> Caller<'a> {
     fn settle(&mut self, quarantine: Duration) -> Result<(), Failure> {
         std::thread::sleep(quarantine + CLOCK_STEP);
         for list in self.lists_with_quarantine()? {
-            let Reply { lsn, .. } = self.shared.facility.call(Request::EndQuarantine { list })?;
-            self.shared.progress.wait_for(lsn);
+            match self.shared.facility.call(Request::EndQuarantine { list }) {
+                Ok(Reply { lsn, .. }) => self.shared.progress.wait_for(lsn),
+                // Granting is stopped, or there is no room: later.
+                Err(CallError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
