@@ -121,7 +121,11 @@ fn another_machine_is_refused_while_the_first_is_alive_or_holds_anything() {
 
 #[test]
 fn a_clone_of_the_machine_is_refused_until_the_first_ones_connection_is_gone() {
-    let endings: [(&str, fn(Host)); 2] = [("given up", |host| host.connection.give_up()), ("dropped", drop)];
+    let give_up: fn(Host) -> Option<Host> = |host| {
+        host.connection.give_up();
+        Some(host)
+    };
+    let endings: [(&str, fn(Host) -> Option<Host>); 2] = [("given up", give_up), ("dropped", |_| None)];
     for (case, end) in endings {
         let rig = Rig::new();
         let mut host = rig.host("A");
@@ -134,7 +138,7 @@ fn a_clone_of_the_machine_is_refused_until_the_first_ones_connection_is_gone() {
             assert_eq!(refused, Refusal::StillConnected { incarnation }, "{case}");
         }
         assert_eq!(tokens(&host.attach(&rig).expect("the same process may").grants), [grant.lsn]);
-        end(host);
+        let _host = end(host);
         let mut next = stack("A");
         next.identity.process = ProcessId(2);
         let (_kept, attached) = rig.attach(next, &Belief::default()).expect("attached");

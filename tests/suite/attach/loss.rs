@@ -4,8 +4,9 @@
 use super::{Host, QUARANTINE_MS, Rig, list, name, refusal, stack, tokens};
 use portplex::disk::sim::SimDisk;
 use portplex::facility::{Belief, CallError, Connection, Facility, Options, Owner, Position, Receipt};
-use portplex::ident::{Lsn, PortMask, StoreUuid};
+use portplex::ident::{BootId, Lsn, PortMask, ProcessId, StoreUuid};
 use portplex::structure::{Grant, Refusal, StopCause};
+use std::sync::atomic::Ordering;
 
 /// A store that forgot what it granted A last, and nothing of B.
 struct Forgetful {
@@ -23,7 +24,7 @@ fn forgetful(in_another_history: bool) -> Forgetful {
     let (mut a, mut b) = (rig.host("A"), rig.host("B"));
     let (kept, others) = (a.acquire(), b.acquire());
     let image = rig.image();
-    if in_another_history {
+    for _ in 0..if in_another_history { 3 } else { 0 } {
         rig.restart();
         a.attach(&rig).expect("attached");
     }
@@ -104,6 +105,30 @@ fn a_loss_is_noticed_whether_or_not_the_stack_itself_lost_anything() {
     assert_eq!((tokens(&attached.grants), attached.stopped), (vec![kept.lsn], Some(StopCause::DataLost)));
     assert_eq!(rig.status().stop.expect("stopped").adopted_ports, 0);
     rig.door.resume_grants(&name("OPERATOR"), false).expect("nothing was adopted");
+}
+
+#[test]
+fn what_a_stack_of_another_boot_believes_stops_granting_and_is_not_adopted() {
+    let Forgetful { rig, mut a, kept, lost, .. } = forgetful(true);
+    a.connection.give_up();
+    let mut rebooted = stack("A");
+    (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));
+    let (_kept, attached) = rig.attach(rebooted, &a.belief()).expect("attached");
+    assert_eq!((attached.grants.len(), attached.stopped), (0, Some(StopCause::DataLost)));
+    assert_eq!(rig.door.pages.load(Ordering::Relaxed), 0, "its sockets are gone: nobody asks for the list");
+    assert_eq!(rig.door.owner(list(), lost.group.port_first()), Ok(Owner::Free));
+    let owner = rig.door.owner(list(), kept.group.port_first()).expect("answered");
+    assert!(matches!(owner, Owner::Quarantined { .. }), "{owner:?}");
+}
+
+#[test]
+fn a_grant_that_ended_is_gone_also_while_others_are_adopted() {
+    let Forgetful { rig, mut a, mut b, others, .. } = forgetful(true);
+    b.release(others).expect("released");
+    a.attach(&rig).expect("attached");
+    b.grants.push(others);
+    assert!(b.attach(&rig).expect("attached").grants.is_empty());
+    assert_eq!(rig.status().stop.expect("stopped").adopted_ports, 64, "A's only");
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn a_stack_that_does_not_come_back_is_waited_for_at_most_a_lease() {
 }
 
 #[test]
+fn the_last_stack_to_attach_ends_the_wait_at_once() {
+    let (rig, mut a, mut b) = after_a_power_loss();
+    a.attach(&rig).expect("attached");
+    rig.pass(6_000);
+    assert!(is_stopped(&rig));
+    b.attach(&rig).expect("attached");
+    assert!(!is_stopped(&rig));
+}
+
+#[test]
 fn the_facility_looks_again_when_it_is_time_without_being_asked() {
     let (rig, mut a, mut b) = after_a_power_loss();
     a.attach(&rig).expect("attached");
