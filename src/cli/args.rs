@@ -1,6 +1,7 @@
 //! What was typed: the tree of verbs, and help that is complete at every one of them.
 #![forbid(unsafe_code)]
 
+use super::connector::ConnectorArgs;
 use super::dev::ChildArgs;
 use super::dev::DevArgs;
 use super::display::DisplayArgs;
@@ -27,8 +28,10 @@ pub(crate) enum Verb {
     Dev(DevArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
-    /// Make, check, print and exercise a store
+    /// Make, check, print, back up and restore a store, and say what happened to one
     Store(StoreArgs),
+    /// Look at the connectors of a store, and vouch for stacks that are gone
+    Connector(ConnectorArgs),
     /// Print and check the log of a store, record by record
     Log(LogArgs),
     /// The facility of `dev`

@@ -4,6 +4,7 @@
 //! the numbers follow sysexits(3), so that scripts and service managers read them as usual.
 #![forbid(unsafe_code)]
 
+use crate::facility::BackupError;
 use crate::facility::CallError;
 use crate::facility::OpenError;
 use crate::facility::WatchError;
@@ -74,6 +75,7 @@ fn of_store(error: &StoreError) -> Exit {
         StoreError::ManifestCorrupt { .. }
         | StoreError::SegmentMissing { .. }
         | StoreError::CorruptLog { .. }
+        | StoreError::CheckpointFile { .. }
         | StoreError::TailUnexpected { .. }
         | StoreError::BaseTooOld { .. } => Exit::Corrupt,
         StoreError::Full { .. } => Exit::StorageFull,
@@ -93,6 +95,7 @@ fn of_open(error: &OpenError) -> Exit {
         OpenError::NoUsableCheckpoint { .. } => Exit::Corrupt,
         // Every checksum held: the rules were broken before the bytes were written.
         OpenError::AuditFailed { .. } => Exit::Bug,
+        OpenError::NetworkFileSystem { .. } => Exit::Refused,
         OpenError::NoThread { .. } => Exit::StorageFailed,
     }
 }
@@ -106,9 +109,22 @@ pub(crate) enum Failure {
     /// The facility turned a request down, or lost its storage.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// An operator's act was turned down: where, and the way out.
+    #[error("{place}: {refusal}{way_out}")]
+    Refused {
+        /// The store, and what in it.
+        place: String,
+        /// Why.
+        refusal: Refusal,
+        /// What to do, after a line feed; empty if the refusal says it.
+        way_out: String,
+    },
     /// The store was not opened, or was given up.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// There is no copy to be relied on.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A watch ended before its time.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -139,13 +155,26 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => Exit::StorageFull,
             Self::Output(_) => Exit::StorageFailed,
-            Self::Call(CallError::Refused(Refusal::StorageFull)) => Exit::StorageFull,
-            Self::Call(CallError::Refused(_)) => Exit::Refused,
+            Self::Call(CallError::Refused(Refusal::StorageFull))
+            | Self::Refused { refusal: Refusal::StorageFull, .. } => Exit::StorageFull,
+            Self::Call(CallError::Refused(_)) | Self::Refused { .. } => Exit::Refused,
             Self::Call(_) => Exit::StorageFailed,
             Self::Open(error) => of_open(error),
+            Self::Backup(BackupError::Copy(error)) => of_store(error),
+            Self::Backup(BackupError::Read(error)) => of_open(error),
+            // It was written and read back, and differs: the disk.
+            Self::Backup(_) => Exit::StorageFailed,
             Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
             Self::Watch(_) => Exit::StorageFailed,
             Self::Told { exit, .. } => *exit,
+        }
+    }
+
+    /// The refusal's name, where it is one.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(CallError::Refused(refusal)) | Self::Refused { refusal, .. } => Some(refusal.name()),
+            _ => None,
         }
     }
 

@@ -1,17 +1,22 @@
 //! The command line: what was typed, one file per verb, and what is shown.
 //!
 //! Results go to standard output, messages to standard error. `exit` is the one place that gives a
-//! failure its number; `output` the one that writes. Every verb but `dev`, `store init`, `store
-//! adopt` and `store exercise` reads only and changes no byte of a store.
+//! failure its number; `output` the one that writes. Every verb but `dev`, `connector fail`,
+//! `connector clean-up` and `store init | adopt | resume | restore | exercise` reads only and changes
+//! no byte of a store.
 #![forbid(unsafe_code)]
 
+mod act;
 mod args;
+mod columns;
+mod connector;
 mod dev;
 mod display;
 mod exercise;
 mod exit;
 mod log;
 mod map;
+mod notice;
 mod output;
 mod row;
 #[cfg(test)]
@@ -27,6 +32,8 @@ use clap::FromArgMatches;
 use exit::Exit;
 use exit::Failure;
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Where `dev` keeps its store, and where `display` looks.
 pub(crate) const DATA_DEFAULT: &str = "./portplex-data";
@@ -38,12 +45,14 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(typed) => typed,
         Err(error) => return told_by_parser(&error).code(),
     };
+    heed_size_limits();
     let (is_json, done) = match &typed.verb {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
+        Verb::Connector(args) => (args.is_json(), args.run()),
     };
     match done {
         Ok(exit) => exit.code(),
@@ -51,6 +60,24 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             output::tell_failure(&failure, is_json);
             failure.exit().code()
         }
+    }
+}
+
+/// A file-size limit is a write that fails and says so, not the end of the process.
+fn heed_size_limits() {
+    // Without it a limit is a kill: nothing acknowledged is lost by that either.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
+/// Whether a command line, the program's name first, is understood; nothing is run.
+///
+/// # Errors
+/// What the parser says.
+pub fn is_understood(typed: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    match args::command().try_get_matches_from(typed) {
+        Ok(_) => Ok(()),
+        Err(error) if !error.use_stderr() => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -77,7 +77,10 @@ pub(crate) fn tell_failure(failure: &Failure, json: bool) {
     }
     if json {
         let exit = failure.exit();
-        let body = serde_json::json!({"error": exit.name(), "exit": exit.code(), "message": failure.to_string()});
+        let mut body = serde_json::json!({"error": exit.name(), "exit": exit.code(), "message": failure.to_string()});
+        if let Some(refusal) = failure.refusal() {
+            body["refusal"] = refusal.into();
+        }
         say(&body.to_string());
     } else {
         let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));

@@ -11,6 +11,7 @@ use super::DiskFile;
 use super::Entry;
 use super::LockGuard;
 use super::LockMode;
+use super::Shortage;
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
@@ -21,13 +22,28 @@ use std::sync::Arc;
 pub struct LatchDisk {
     disk: Arc<dyn Disk>,
     latch: Arc<Latch>,
+    passes: Passes,
+}
+
+/// Which errors of a change leave the latch open, besides a name that exists or is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    Nothing,
+    Shortage,
 }
 
 impl LatchDisk {
     /// Puts a disk behind a latch that is open.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, latch: Arc::default() }
+        Self { disk, latch: Arc::default(), passes: Passes::Nothing }
+    }
+
+    /// Another handle behind the same latch, for files that nothing relies on yet: want of room
+    /// leaves the latch open. Every other failure closes it as ever.
+    #[must_use]
+    pub fn lenient(&self) -> Self {
+        Self { passes: Passes::Shortage, ..self.clone() }
     }
 
     /// The first failure, if a change has failed.
@@ -42,12 +58,14 @@ struct Latch(Mutex<Option<Failure>>);
 
 impl Latch {
     /// Makes a change unless one has failed before.
-    fn change<T>(&self, change: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    fn change<T>(&self, passes: Passes, change: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if let Some(failure) = &*self.0.lock() {
             return Err(failure.to_error());
         }
         change().inspect_err(|error| {
-            if error.kind() != io::ErrorKind::AlreadyExists && error.kind() != io::ErrorKind::NotFound {
+            let is_harmless = matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
+                || (passes == Passes::Shortage && Shortage::of(error).is_some());
+            if !is_harmless {
                 self.0.lock().get_or_insert_with(|| Failure::of(error));
             }
         })
@@ -75,29 +93,38 @@ impl Failure {
 
 impl Disk for LatchDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.latch.change(|| self.disk.create_dir(path))
+        self.latch.change(self.passes, || self.disk.create_dir(path))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.latch.change(|| self.disk.create(path))?;
-        Ok(Box::new(LatchFile { file, latch: Arc::clone(&self.latch) }))
+        let file = self.latch.change(self.passes, || self.disk.create(path))?;
+        Ok(Box::new(LatchFile { file, latch: Arc::clone(&self.latch), passes: self.passes }))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let file = self.disk.open(path, access)?;
-        Ok(Box::new(LatchFile { file, latch: Arc::clone(&self.latch) }))
+        Ok(Box::new(LatchFile { file, latch: Arc::clone(&self.latch), passes: self.passes }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.latch.change(|| self.disk.rename(from, to))
+        self.latch.change(self.passes, || self.disk.rename(from, to))
+    }
+
+    fn exchange(&self, first: &Path, second: &Path) -> io::Result<()> {
+        // A file system that cannot do it has changed nothing.
+        let done = self.latch.change(self.passes, || match self.disk.exchange(first, second) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Err(error)),
+            other => other.map(Ok),
+        });
+        done?
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.latch.change(|| self.disk.remove_file(path))
+        self.latch.change(self.passes, || self.disk.remove_file(path))
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.latch.change(|| self.disk.remove_dir(path))
+        self.latch.change(self.passes, || self.disk.remove_dir(path))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
@@ -105,7 +132,7 @@ impl Disk for LatchDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.latch.change(|| self.disk.sync_dir(path))
+        self.latch.change(self.passes, || self.disk.sync_dir(path))
     }
 
     fn try_lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn LockGuard>>> {
@@ -115,12 +142,17 @@ impl Disk for LatchDisk {
     fn inode(&self, path: &Path) -> io::Result<u64> {
         self.disk.inode(path)
     }
+
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        self.disk.file_system(path)
+    }
 }
 
 #[derive(Debug)]
 struct LatchFile {
     file: Box<dyn DiskFile>,
     latch: Arc<Latch>,
+    passes: Passes,
 }
 
 impl DiskFile for LatchFile {
@@ -129,19 +161,19 @@ impl DiskFile for LatchFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.latch.change(|| self.file.write_at(bytes, offset))
+        self.latch.change(self.passes, || self.file.write_at(bytes, offset))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.latch.change(|| self.file.sync_data())
+        self.latch.change(self.passes, || self.file.sync_data())
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.latch.change(|| self.file.sync_all())
+        self.latch.change(self.passes, || self.file.sync_all())
     }
 
     fn set_len(&self, size: u64) -> io::Result<()> {
-        self.latch.change(|| self.file.set_len(size))
+        self.latch.change(self.passes, || self.file.set_len(size))
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -176,6 +208,7 @@ mod tests {
             disk.create(Path::new("/b")).map(drop),
             disk.create_dir(Path::new("/c")),
             disk.rename(Path::new("/a"), Path::new("/b")),
+            disk.exchange(Path::new("/a"), Path::new("/b")),
             disk.remove_file(Path::new("/a")),
             disk.remove_dir(Path::new("/c")),
             disk.sync_dir(Path::new("/")),
@@ -188,6 +221,38 @@ mod tests {
         let mut bytes = [0; 6];
         assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 6);
         assert_eq!(&bytes, b"before");
+    }
+
+    #[test]
+    fn want_of_room_is_final_unless_nothing_relies_on_the_file() {
+        for (errno, stays_open) in [(28, true), (122, true), (27, true), (24, true), (5, false)] {
+            let sim = SimDisk::new();
+            let disk = LatchDisk::new(Arc::new(sim.clone()));
+            let file = disk.lenient().create(Path::new("/a")).unwrap();
+            sim.fail_at(sim.calls(), Fault::Errno(errno));
+            assert_eq!(file.write_at(b"x", 0).unwrap_err().raw_os_error(), Some(errno));
+            assert_eq!(disk.sync_dir(Path::new("/")).is_ok(), stays_open, "errno {errno}");
+            assert_eq!(disk.failure().is_none(), stays_open, "errno {errno}");
+        }
+        let sim = SimDisk::new();
+        let disk = LatchDisk::new(Arc::new(sim.clone()));
+        let lenient = disk.lenient();
+        sim.fail_at(sim.calls(), Fault::Errno(28));
+        assert!(disk.create(Path::new("/a")).is_err());
+        assert!(lenient.create(Path::new("/a")).is_err(), "one latch for both");
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_exchange_is_no_failure() {
+        let sim = SimDisk::new();
+        sim.set_exchanging(false);
+        let disk = LatchDisk::new(Arc::new(sim));
+        for name in ["/a", "/b"] {
+            drop(disk.create(Path::new(name)).unwrap());
+        }
+        let error = disk.exchange(Path::new("/a"), Path::new("/b")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        disk.sync_dir(Path::new("/")).unwrap();
     }
 
     #[test]

@@ -8,13 +8,19 @@
 //! What is assumed of the disk is written down in `storage-format.md`.
 #![forbid(unsafe_code)]
 
+pub mod advice;
+
 mod latch;
 mod real;
+mod shortage;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
+pub use advice::Advice;
 pub use latch::LatchDisk;
 pub use real::RealDisk;
+pub use shortage::NoInodes;
+pub use shortage::Shortage;
 
 use std::fmt;
 use std::io;
@@ -31,6 +37,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
     /// Renames within one file system, replacing what is there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Exchanges two names of one file system that both exist: each has the other's file afterwards.
+    /// Fails with `Unsupported` where the file system cannot.
+    fn exchange(&self, first: &Path, second: &Path) -> io::Result<()>;
     /// Removes one file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes one empty directory.
@@ -44,6 +53,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn try_lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn LockGuard>>>;
     /// The inode number, following symlinks.
     fn inode(&self, path: &Path) -> io::Result<u64>;
+    /// The magic number of the file system that a path is on (see [`Advice`]).
+    fn file_system(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// One open file. Positioned calls only; short reads and writes and EINTR are handled inside, with a

@@ -11,6 +11,9 @@ use super::DiskFile;
 use super::Entry;
 use super::LockGuard;
 use super::LockMode;
+use super::NoInodes;
+use rustix::fs::CWD;
+use rustix::fs::RenameFlags;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -27,11 +30,13 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(path)
+        fs::DirBuilder::new().mode(0o700).create(path).map_err(|error| what_is_missing(path, error))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.open(path).map_err(|error| what_is_missing(path, error))?;
         Ok(Box::new(RealFile(file)))
     }
 
@@ -42,6 +47,14 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn exchange(&self, first: &Path, second: &Path) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(CWD, first, CWD, second, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+            other => Ok(other?),
+        }
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -91,6 +104,23 @@ impl Disk for RealDisk {
     fn inode(&self, path: &Path) -> io::Result<u64> {
         Ok(fs::metadata(path)?.ino())
     }
+
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "its type differs between systems")]
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        Ok(rustix::fs::statfs(path)?.f_type as u64)
+    }
+}
+
+/// "No space left" that is no inode left is told apart.
+fn what_is_missing(path: &Path, error: io::Error) -> io::Error {
+    let has_no_inode = || {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        rustix::fs::statvfs(parent).is_ok_and(|stat| stat.f_files > 0 && stat.f_favail == 0)
+    };
+    if error.kind() == io::ErrorKind::StorageFull && has_no_inode() {
+        return io::Error::new(io::ErrorKind::StorageFull, NoInodes);
+    }
+    error
 }
 
 #[derive(Debug)]
@@ -178,6 +208,19 @@ mod tests {
         assert!(RealDisk.open(&at("c"), Access::Read).unwrap().write_at(b"x", 0).is_err(), "read only");
         RealDisk.remove_file(&at("c")).unwrap();
         RealDisk.remove_dir(&at("a")).unwrap();
+    }
+
+    #[test]
+    fn two_names_are_exchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["a", "b"] {
+            RealDisk.create(&at(name)).unwrap().write_at(name.as_bytes(), 0).unwrap();
+        }
+        RealDisk.exchange(&at("a"), &at("b")).unwrap();
+        assert_eq!((fs::read(at("a")).unwrap(), fs::read(at("b")).unwrap()), (b"b".to_vec(), b"a".to_vec()));
+        assert_eq!(RealDisk.exchange(&at("a"), &at("c")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_ne!(RealDisk.file_system(dir.path()).unwrap(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::checkpointer::Checkpointer;
 use super::engine::Engine;
 use super::error::OpenError;
 use crate::wal::SpareFiller;
+use crate::wal::StoreError;
 use crate::wal::WatermarkFile;
 use crate::wal::constants::SPARE_SLICE_SIZE;
 use parking_lot::Condvar;
@@ -18,6 +19,8 @@ use std::time::Duration;
 const SPARE_TICK: Duration = Duration::from_millis(50);
 /// How often the watermark is synced under load.
 const WATERMARK_TICKS: u32 = 20;
+/// How often it is tried on a full disk.
+const RETRY_TICKS: u32 = 20;
 /// How often it is asked whether a checkpoint is due; where a little log makes one due, as tests
 /// want it; and how long after one that failed.
 const CHECKPOINT_TICK: Duration = Duration::from_millis(500);
@@ -95,22 +98,43 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
 /// Fills the spare ahead of need, at twice the pace of the log and at least a slice a tick: filling it
 /// at once makes commits wait at the disk.
 fn tend_spare(stop: &Stop, checkpointer: &Checkpointer, spare: &SpareFiller, watermark: &WatermarkFile) {
-    let mut ticks = 0;
+    let (mut ticks, mut next_try) = (0, 0);
     let mut logged = checkpointer.logged();
     while !stop.wait(SPARE_TICK) {
         ticks += 1;
         let slices = 1 + 2 * (checkpointer.logged() - logged) / SPARE_SLICE_SIZE as u64;
         logged = checkpointer.logged();
-        for _ in 0..slices {
-            // A failure is not the service's: rotation tries again itself, and then it counts.
-            if spare.is_ready() || spare.step().is_err() {
-                break;
+        if ticks >= next_try {
+            for _ in 0..slices {
+                match tend_once(checkpointer, spare) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // A failure is not the service's: the writer refuses what it has no room for.
+                    Err(_) => {
+                        next_try = ticks + RETRY_TICKS;
+                        break;
+                    }
+                }
             }
         }
         if ticks % WATERMARK_TICKS == 0 && watermark.sync().is_err() {
             return;
         }
     }
+}
+
+/// Fills the next slice of reserve or spare; whether there is more to do. When there is no room,
+/// history makes some.
+pub(crate) fn tend_once(checkpointer: &Checkpointer, spare: &SpareFiller) -> Result<bool, StoreError> {
+    if spare.is_ready() && spare.has_reserve() {
+        return Ok(false);
+    }
+    let done = spare.step();
+    if done.as_ref().is_err_and(StoreError::is_full) {
+        // What it cannot give is told by the spare.
+        let _ = checkpointer.yield_history();
+    }
+    done
 }
 
 fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {

@@ -6,6 +6,10 @@
 //! byte is ever written again.
 #![forbid(unsafe_code)]
 
+use super::alarms::Alarms;
+use super::backup;
+use super::backup::BackupError;
+use super::backup::BackupReport;
 use super::error::OpenError;
 use super::local::Machine;
 use super::options::Options;
@@ -27,6 +31,7 @@ use crate::wal::SegmentEntry;
 use crate::wal::StoreError;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,6 +64,7 @@ pub(crate) struct Checkpointer {
     work: Mutex<()>,
     /// How far the log may be read.
     progress: Arc<Progress>,
+    alarms: Arc<Alarms>,
     /// Bytes of log above the newest checkpoint when this life began.
     unchecked: u64,
     /// `logged` and the boot clock when the last checkpoint was made.
@@ -74,7 +80,14 @@ struct Last {
 
 impl Checkpointer {
     /// `unchecked` = bytes of log above the newest checkpoint, from lives before this one.
-    pub(crate) fn new(machine: &Machine, dir: PathBuf, options: &Options, appender: &Appender, unchecked: u64) -> Self {
+    pub(crate) fn new(
+        machine: &Machine,
+        dir: PathBuf,
+        options: &Options,
+        appender: &Appender,
+        unchecked: u64,
+        alarms: &Arc<Alarms>,
+    ) -> Self {
         let keeper = appender.keeper();
         let newest = keeper.manifest().checkpoints.last().map(|entry| (entry.lsn, entry.wall));
         let (now, wall) = (machine.clock.boot_ms(), machine.clock.wall_ms());
@@ -88,6 +101,7 @@ impl Checkpointer {
             options: options.clone(),
             work: Mutex::new(()),
             progress: Arc::new(Progress::new(appender)),
+            alarms: Arc::clone(alarms),
             unchecked,
             last: Mutex::new(last),
         }
@@ -200,6 +214,37 @@ impl Checkpointer {
         Ok((structure, base))
     }
 
+    /// On a full disk: history that no recovery needs goes before its time.
+    pub(crate) fn yield_history(&self) -> Result<(), StoreError> {
+        if !self.options.history_yields {
+            return Ok(());
+        }
+        let _working = self.work.lock();
+        let nothing = wal::Retention { age_max_ms: 0, size_max: 0 };
+        let now = self.machine.clock.wall_ms();
+        let retired = wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &nothing, now)?;
+        if retired.segments > 0 {
+            let wal::Retired { segments, bytes } = retired;
+            self.alarms.raise(format!("the storage is full: {segments} segments of history went, {bytes} bytes"));
+        }
+        Ok(())
+    }
+
+    /// Copies the store as it is durable into `to`, beside the writer, and proves the copy: see
+    /// [`LocalFacility::backup`](super::LocalFacility::backup).
+    pub(crate) fn backup(&self, to: &Path) -> Result<BackupReport, BackupError> {
+        let _working = self.work.lock();
+        let start = self.machine.clock.boot_ms();
+        // In this order: what the manifest seals is durable.
+        let manifest = self.keeper.manifest();
+        let durable = self.durable();
+        let lsn = wal::copy_store(&*self.machine.disk, &self.dir, to, &manifest, durable)?;
+        let (structure, _) = self.read(&manifest, lsn)?;
+        let content = backup::prove(&self.machine, to, &structure)?;
+        let took_ms = self.machine.clock.boot_ms().0.saturating_sub(start.0);
+        Ok(BackupReport { lsn: structure.lsn(), content, took_ms })
+    }
+
     fn retire(&self) -> Result<(), StoreError> {
         let limits = wal::Retention {
             age_max_ms: u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX),
@@ -223,6 +268,9 @@ fn histories_of(base: &Base, manifest: &Manifest) -> Vec<HistoryRow> {
             // One that kept no record was replaced by the next, which starts at the same lsn.
             rows.retain(|row| row.first < history.first);
             rows.push(recovery::history_row(history));
+        } else if let Some(row) = rows.iter_mut().find(|row| row.epoch == history.epoch) {
+            // It was the youngest then; where it ended is known by now.
+            row.end = history.end;
         }
     }
     rows

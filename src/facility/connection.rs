@@ -8,13 +8,17 @@
 //! [`attach`](Connection::attach) settles what became of them (R12).
 #![forbid(unsafe_code)]
 
+mod entering;
 mod pending;
 
+pub use entering::{Attached, Belief};
 pub use pending::{Answered, Pending, PendingRenewal};
 
 use super::CallError;
 use super::ConnectorStatus;
 use super::Facility;
+use super::Position;
+use super::Present;
 use super::Query;
 use super::Reply;
 use super::Rows;
@@ -25,6 +29,7 @@ use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
+use crate::ident::StoreUuid;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::structure::Actor;
@@ -50,10 +55,13 @@ pub struct Connection(Arc<Session>);
 struct Session {
     introduction: Introduction,
     actor: Actor,
+    /// Where it attached; the highest that any answer named.
     history: HistoryId,
+    position: Mutex<Position>,
     facility: Mutex<Arc<dyn Facility>>,
     numbering: Mutex<Numbering>,
-    lsn_highest: AtomicU64,
+    /// While it is there no other process may attach; it goes when this one gives up.
+    present: Mutex<Option<Present>>,
     renewals: AtomicU64,
     over: AtomicBool,
 }
@@ -65,106 +73,7 @@ struct Numbering {
     unanswered: BTreeMap<u32, Body>,
 }
 
-/// What a connect, attach or resume was answered: everything that the structure has for this
-/// connector. It replaces whatever the stack believed (protocol.md R7).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attached {
-    /// Whether the connector existed before.
-    pub existed: bool,
-    /// Every list it has joined.
-    pub memberships: Vec<Membership>,
-    /// Every grant, by list, group and lsn.
-    pub grants: Vec<Grant>,
-}
-
 impl Connection {
-    /// Creates a connector.
-    ///
-    /// # Errors
-    /// [`Refusal::ConnectorExists`] if there is one of that name; otherwise as [`CallError`].
-    pub fn connect(facility: Arc<dyn Facility>, introduction: Introduction) -> Result<Self, CallError> {
-        let reply = facility.call(Request::Connect(introduction.clone()))?;
-        match reply.answer {
-            Answer::Connected(actor) => Ok(Self::new(facility, introduction, actor, reply.history, reply.lsn)),
-            _ => Err(CallError::WrongAnswer),
-        }
-    }
-
-    /// Takes the next incarnation of a connector that exists. Every older [`Connection`] of it is
-    /// fenced from now on; the caller [`give_up`](Self::give_up)s its own first.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownConnector`] if there is none, [`Refusal::OtherMachine`]; otherwise as
-    /// [`CallError`].
-    pub fn attach(facility: Arc<dyn Facility>, introduction: Introduction) -> Result<(Self, Attached), CallError> {
-        let reply = facility.call(Request::Attach(introduction.clone()))?;
-        match reply.answer {
-            Answer::Attached { actor, memberships, grants, .. } => {
-                let connection = Self::new(facility, introduction, actor, reply.history, reply.lsn);
-                Ok((connection, Attached { existed: true, memberships, grants }))
-            }
-            _ => Err(CallError::WrongAnswer),
-        }
-    }
-
-    /// Attaches, or connects if there is no such connector.
-    ///
-    /// # Errors
-    /// As [`attach`](Self::attach) and [`connect`](Self::connect).
-    pub fn attach_or_connect(
-        facility: &Arc<dyn Facility>,
-        introduction: &Introduction,
-    ) -> Result<(Self, Attached), CallError> {
-        match Self::attach(Arc::clone(facility), introduction.clone()) {
-            Err(CallError::Refused(Refusal::UnknownConnector)) => {
-                let connection = Self::connect(Arc::clone(facility), introduction.clone())?;
-                Ok((connection, Attached::default()))
-            }
-            other => other,
-        }
-    }
-
-    fn new(
-        facility: Arc<dyn Facility>,
-        introduction: Introduction,
-        actor: Actor,
-        history: HistoryId,
-        lsn: Lsn,
-    ) -> Self {
-        Self(Arc::new(Session {
-            introduction,
-            actor,
-            history,
-            facility: Mutex::new(facility),
-            numbering: Mutex::default(),
-            lsn_highest: AtomicU64::new(lsn.0),
-            renewals: AtomicU64::new(0),
-            over: AtomicBool::new(false),
-        }))
-    }
-
-    /// Re-joins after a broken connection within one open: the incarnation and its numbers go on.
-    /// Requests of [`unanswered`](Self::unanswered) are then [`resend`](Self::resend)ed.
-    ///
-    /// # Errors
-    /// As the facility refuses, and [`Refusal::MustAttach`] if it was opened since.
-    pub fn resume(&self, facility: Arc<dyn Facility>) -> Result<Attached, CallError> {
-        let session = &self.0;
-        let name = session.introduction.name.clone();
-        let (incarnation, identity) = (session.actor.incarnation, session.introduction.identity);
-        let reply = facility.call(Request::Resume { name, incarnation, identity })?;
-        if reply.history != session.history {
-            return Err(CallError::Refused(Refusal::MustAttach));
-        }
-        match reply.answer {
-            Answer::Attached { actor, memberships, grants, .. } if actor == session.actor => {
-                *session.facility.lock() = facility;
-                Ok(Attached { existed: true, memberships, grants })
-            }
-            _ => Err(CallError::WrongAnswer),
-        }
-    }
-
     /// The connector's slot and incarnation.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -177,10 +86,17 @@ impl Connection {
         self.0.history
     }
 
-    /// The highest lsn that any answer named.
+    /// The store that it attached to.
     #[must_use]
-    pub fn lsn_highest(&self) -> Lsn {
-        Lsn(self.0.lsn_highest.load(Ordering::Relaxed))
+    pub fn store(&self) -> StoreUuid {
+        self.position().store
+    }
+
+    /// How far it has seen: the highest lsn that any answer named. Goes into the next attach, whatever
+    /// facility is reached then.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        *self.0.position.lock()
     }
 
     /// How the stack introduced itself.
@@ -190,9 +106,11 @@ impl Connection {
     }
 
     /// Ends the use of this incarnation: every later answer is dropped, whoever waits for it hears
-    /// [`CallError::Gone`]. Called before the next attach is sent (protocol.md R11).
+    /// [`CallError::Gone`], and it holds off no other process any more. Called before the next attach
+    /// is sent (protocol.md R11).
     pub fn give_up(&self) {
         self.0.over.store(true, Ordering::SeqCst);
+        self.0.present.lock().take();
     }
 
     /// Whether it was given up.
@@ -406,7 +324,10 @@ impl Session {
         match &answer {
             Ok(reply) if reply.history != self.history => return Err(CallError::Gone),
             Ok(reply) => {
-                self.lsn_highest.fetch_max(reply.lsn.0, Ordering::Relaxed);
+                let mut position = self.position.lock();
+                if reply.lsn > position.lsn {
+                    *position = reply.position();
+                }
             }
             Err(CallError::Refused(_)) => {}
             Err(_) => return answer,

@@ -10,43 +10,47 @@
 //! that a run on the simulated disk repeats exactly.
 #![forbid(unsafe_code)]
 
+mod attaching;
+mod deciding;
+mod expiring;
+mod room;
+mod stopping;
+
 use super::CallError;
+use super::Completer;
 use super::RecoveryReport;
-use super::Renewal;
 use super::Reply;
+use super::admission::Admission;
+use super::admission::Receipts;
+use super::alarms::Alarms;
 use super::clock::Clock;
 use super::clock::RandomStream;
 use super::command::Command;
 use super::command::Waiting;
 use super::deadlines::Deadlines;
-use super::deadlines::Due;
+use super::histories::Histories;
 use super::options::BATCH_RECORDS_MAX;
 use super::options::DEAF_MS_MIN;
-use super::options::READY_LISTS_MAX;
 use super::progress::Progress;
 use super::reads;
 use super::watch::Ring;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
+use crate::ident::StoreUuid;
 use crate::ident::WallMs;
-use crate::record;
-use crate::structure::Actor;
-use crate::structure::Answer;
-use crate::structure::Change;
+use crate::record::HistoryRow;
 use crate::structure::ClockFloor;
-use crate::structure::ConnectorState;
-use crate::structure::Context;
-use crate::structure::Decision;
-use crate::structure::Due as QuarantineDue;
 use crate::structure::Event;
-use crate::structure::Item;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use crate::structure::Structure;
 use crate::wal::Appender;
 use crate::wal::StoreError;
+use deciding::Decided;
+use room::Storage;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use stopping::Stopping;
 
 /// Counters since the open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +77,18 @@ pub struct Engine {
     floor: ClockFloor,
     quarantine_ms: u32,
     quarantine_timer: bool,
+    store: StoreUuid,
+    receipts: Receipts,
+    admission: Admission,
+    alarms: Arc<Alarms>,
+    /// What the checkpoint remembers of histories that MANIFEST forgot.
+    remembered: Vec<HistoryRow>,
+    histories: Histories,
+    stopping: Stopping,
+    storage: Storage,
+    file_system: String,
+    /// The caller is trusted with what is internal elsewhere: tests that repeat exactly.
+    trusts_caller: bool,
     /// Frame times never run backwards within one open.
     last_boot: BootMs,
     last_wall: WallMs,
@@ -95,40 +111,43 @@ pub(crate) struct Parts {
     pub(crate) random: RandomStream,
     pub(crate) ring: Arc<Ring>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) alarms: Arc<Alarms>,
     pub(crate) report: RecoveryReport,
+    pub(crate) remembered: Vec<HistoryRow>,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
     pub(crate) quarantine_timer: bool,
+    pub(crate) file_system: String,
+    pub(crate) serves_after_power_loss: bool,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            structure,
-            appender,
-            clock,
-            random,
-            ring,
-            progress,
-            report,
-            floor,
-            quarantine_ms,
-            quarantine_timer,
-        } = parts;
-        let now = clock.boot_ms();
+        let manifest = parts.appender.keeper().manifest();
+        let now = parts.clock.boot_ms();
         let mut engine = Self {
-            structure,
-            appender,
+            structure: parts.structure,
+            appender: parts.appender,
             deadlines: Deadlines::default(),
-            clock,
-            random,
-            ring,
-            progress,
-            report,
+            clock: parts.clock,
+            random: parts.random,
+            ring: parts.ring,
+            progress: parts.progress,
+            report: parts.report,
             counters: Counters::default(),
-            floor,
-            quarantine_ms,
-            quarantine_timer,
+            floor: parts.floor,
+            quarantine_ms: parts.quarantine_ms,
+            quarantine_timer: parts.quarantine_timer,
+            store: manifest.uuid,
+            receipts: Receipts::new(manifest.receipt_key),
+            admission: Admission::default(),
+            alarms: parts.alarms,
+            histories: Histories::new(&parts.remembered, &manifest),
+            remembered: parts.remembered,
+            stopping: Stopping { serves: parts.serves_after_power_loss, ..Stopping::default() },
+            storage: Storage::new(manifest.segment_size),
+            file_system: parts.file_system,
+            trusts_caller: false,
             last_boot: BootMs(0),
             last_wall: WallMs(0),
             payload: Vec::new(),
@@ -144,6 +163,16 @@ impl Engine {
         engine
     }
 
+    /// Puts what the open found into the log before anybody is served.
+    ///
+    /// # Errors
+    /// The write or sync that failed.
+    pub(crate) fn start(&mut self) -> Result<(), StoreError> {
+        let (now, wall) = self.times();
+        self.note_stop(now)?;
+        self.commit(now, wall)
+    }
+
     /// Handles a batch of commands in order, as many frames as it takes, and answers all of them.
     /// What is due is handled after what waited.
     ///
@@ -151,31 +180,47 @@ impl Engine {
     /// The first write or sync that failed; everybody of the batch has heard `StorageFailed`, and
     /// every later turn fails the same way.
     pub fn turn(&mut self, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
+        let done = self.turn_through(batch);
+        if let Err(error) = &done {
+            self.poison(error);
+            batch.drain(..).for_each(|command| self.reject(command));
+        }
+        done
+    }
+
+    fn turn_through(&mut self, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
         let (mut now, mut wall) = self.times();
+        self.look_at_storage(now)?;
+        self.note_stop(now)?;
         while let Some(command) = batch.pop_front() {
             if self.count as usize >= BATCH_RECORDS_MAX {
-                self.commit_or_fail(now, wall, batch)?;
+                self.commit(now, wall)?;
                 (now, wall) = self.times();
             }
-            let command = match self.handle(command, now) {
-                Ok(()) => continue,
-                Err(does_not_fit) => does_not_fit,
-            };
-            // The frame is full: this request opens the next one.
-            self.commit_or_fail(now, wall, batch)?;
-            (now, wall) = self.times();
-            if let Err(Command::Request(_, completer)) = self.handle(command, now) {
-                drop(completer);
+            let mut does_not_fit = self.handle(command, now, wall)?;
+            while let Some(command) = does_not_fit {
+                // The frame is full, or the request wants one of its own: it opens the next one.
+                self.commit(now, wall)?;
+                (now, wall) = self.times();
+                does_not_fit = self.handle(command, now, wall)?;
             }
         }
-        self.expire(now);
-        self.commit_or_fail(now, wall, batch)
+        self.expire(now)?;
+        self.look_at_stop(now)?;
+        self.commit(now, wall)
+    }
+
+    /// Takes internal requests through the door too: for tests whose runs repeat.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn trust_caller(&mut self) {
+        self.trusts_caller = true;
     }
 
     /// When the engine wants its next turn even if nobody calls.
     #[must_use]
     pub fn next_due(&self) -> Option<BootMs> {
-        self.deadlines.next()
+        let stop = if self.waits_for_stacks() { self.stopping.look } else { None };
+        [self.deadlines.next(), stop].into_iter().flatten().min()
     }
 
     /// Adds time in which nobody listened to every lease, ms.
@@ -231,19 +276,38 @@ impl Engine {
         (self.last_boot, self.last_wall)
     }
 
-    /// Decides and applies one command; its answer waits for the sync. A request whose events do
-    /// not fit into this frame any more comes back untouched.
-    fn handle(&mut self, command: Command, now: BootMs) -> Result<(), Command> {
-        match command {
-            Command::Request(request, completer) => match self.decide(&request, now) {
-                Decided::Answer(answer) => self.waiting.push(Waiting::Reply(completer, answer)),
-                Decided::DoesNotFit => return Err(Command::Request(request, completer)),
+    /// Decides and applies one command; its answer waits for the sync. A command whose events do not
+    /// fit into this frame any more comes back.
+    fn handle(&mut self, command: Command, now: BootMs, wall: WallMs) -> Result<Option<Command>, StoreError> {
+        let waiting = match command {
+            Command::Request(request, completer) => match self.request(&request, now, wall) {
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Request(request, completer))),
+                Err(error) => return Err(unknown(completer, error)),
             },
-            Command::Renew(actor, number, completer) => {
-                let answer = self.renew(actor, number, now);
-                self.waiting.push(Waiting::Renewal(completer, answer));
+            Command::Challenge(name, completer) => Waiting::Challenge(completer, self.challenge(&name, now)),
+            Command::Report(name, challenge, grants, completer) => {
+                let taken = self.admission.report(&name, challenge, grants, now);
+                Waiting::Report(completer, taken.map_err(CallError::from))
             }
+            Command::Attach(attach, presence, completer) => match self.attach(&attach, &presence, now) {
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Attach(attach, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
+            },
+            Command::Connect(introduction, presence, completer) => match self.connect(&introduction, &presence, now) {
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Connect(introduction, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
+            },
+            Command::Resume(resume, presence, completer) => match self.resume(&resume, &presence, now) {
+                Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
+                Ok(Decided::DoesNotFit) => return Ok(Some(Command::Resume(resume, presence, completer))),
+                Err(error) => return Err(unknown(completer, error)),
+            },
+            Command::Renew(actor, number, completer) => Waiting::Renewal(completer, self.renew(actor, number, now)),
             Command::Query(query, completer) => {
+                let context = self.context(&Request::EndQuarantine { list: 0 }, now);
                 let view = reads::View {
                     structure: &self.structure,
                     report: &self.report,
@@ -252,202 +316,46 @@ impl Engine {
                     epoch: self.appender.epoch(),
                     open_first: self.appender.open_first(),
                     deadlines: &self.deadlines,
+                    store: self.store,
+                    context,
+                    storage: self.storage.reason(),
+                    file_system: &self.file_system,
+                    alarms: &self.alarms,
                 };
-                self.waiting.push(Waiting::Page(completer, view.page(&query)));
+                Waiting::Page(completer, view.page(&query))
             }
             Command::Watch(completer) => {
                 let last = self.structure.lsn();
                 self.ring.enter(last);
-                self.waiting.push(Waiting::Watch(completer, last));
+                Waiting::Watch(completer, last)
             }
-        }
-        Ok(())
-    }
-
-    fn decide(&mut self, request: &Request, now: BootMs) -> Decided {
-        let context = self.context(request, now);
-        self.events.clear();
-        let decision = match self.structure.decide(request, &context, &mut self.events) {
-            Ok(decision) => decision,
-            Err(refusal) => return Decided::Answer(Err(refusal.into())),
         };
-        let needed: usize = self.events.iter().map(record::size_of).sum();
-        let limit = self.appender.payload_max();
-        if needed > limit {
-            let refusal = Refusal::TooLarge { needed: saturated(needed), limit: saturated(limit) };
-            return Decided::Answer(Err(refusal.into()));
-        }
-        if self.payload.len() + needed > limit {
-            return Decided::DoesNotFit;
-        }
-        let first = self.next_lsn();
-        let events = std::mem::take(&mut self.events);
-        for event in &events {
-            self.take(event, now);
-        }
-        let count = saturated(events.len());
-        self.events = events;
-        let lsn = match decision {
-            Decision::Effect => Lsn(first.0 + u64::from(count) - 1),
-            Decision::NoEffect => self.structure.lsn(),
-            Decision::Repeat { first, count } => Lsn(first.0 + u64::from(count) - 1),
-        };
-        let answer = self.structure.answer(request, &decision, first, count);
-        self.extend_lease(&answer, now);
-        Decided::Answer(Ok(Reply { history: self.appender.history(), lsn, answer }))
+        self.waiting.push(waiting);
+        Ok(None)
     }
 
-    fn context(&mut self, request: &Request, now: BootMs) -> Context {
-        let deadline = match request {
-            Request::CleanUp { name, .. } => {
-                self.structure.connector(name).and_then(|status| self.deadlines.deadline(status.actor.slot))
+    /// A request through the door: what is internal is not for everybody.
+    fn request(&mut self, request: &Request, now: BootMs, wall: WallMs) -> Result<Decided, StoreError> {
+        match request {
+            Request::Attach(_) | Request::Stop { .. } | Request::Adopt { .. } if !self.trusts_caller => {
+                Ok(Decided::refused(Refusal::ChallengeNeeded))
             }
-            _ => None,
-        };
-        Context {
-            now,
-            random: self.random.next_u64(),
-            open_first: self.appender.open_first(),
-            floor: self.floor,
-            quarantine_ms: self.quarantine_ms,
-            deadline,
+            Request::ResumeGrants { .. } => self.resume_grants(request, now, wall),
+            request => self.decide(request, now),
         }
-    }
-
-    /// The lsn of the next event of the frame being made.
-    fn next_lsn(&self) -> Lsn {
-        Lsn(self.appender.next_lsn().0 + u64::from(self.count))
-    }
-
-    /// Applies one event and puts it into the frame.
-    fn take(&mut self, event: &Event, now: BootMs) {
-        let lsn = self.next_lsn();
-        self.structure.apply(lsn, now, event);
-        record::encode(event, &mut self.payload);
-        self.count += 1;
-        match &event.change {
-            Change::Granted { .. } => self.counters.grants += 1,
-            Change::Failed { connector, .. } => self.deadlines.fail(*connector),
-            Change::Disconnected { connector } | Change::CleanedUp { connector, .. } => {
-                self.deadlines.forget(*connector);
-            }
-            _ => {}
-        }
-        if self.ring.is_watched() {
-            self.made.push((lsn, event.clone()));
-        }
-    }
-
-    /// Connect, attach and resume start the lease. It counts from the processing: the stack's own
-    /// count began earlier, when it sent the request (protocol.md R1, R2).
-    fn extend_lease(&mut self, answer: &Answer, now: BootMs) {
-        let (Answer::Connected(actor) | Answer::Attached { actor, .. }) = answer else { return };
-        let promise_ms = self.promise_ms(actor.slot);
-        self.deadlines.start(actor.slot, actor.incarnation, promise_ms, false, now);
-    }
-
-    fn promise_ms(&self, slot: u32) -> u64 {
-        self.structure.connector_at(slot).map_or(0, |view| view.promise_ms)
-    }
-
-    fn renew(&mut self, actor: Actor, number: u64, now: BootMs) -> Result<Renewal, CallError> {
-        self.structure.may_act(actor, self.appender.open_first())?;
-        let promise_ms = self.deadlines.renew(actor.slot, actor.incarnation, now);
-        Ok(Renewal { number, promise_ms })
-    }
-
-    /// Handles everything that is due, as internal requests after all that waited.
-    fn expire(&mut self, now: BootMs) {
-        let mut lists = 0;
-        while lists < READY_LISTS_MAX
-            && (self.count as usize) < BATCH_RECORDS_MAX
-            && let Some(due) = self.deadlines.take_due(now)
-        {
-            let (request, again) = match due {
-                Due::Lease { slot, incarnation } => match self.structure.connector_at(slot).map(|view| view.name) {
-                    Some(name) => (Request::MarkFailed { name, incarnation, by: None }, None),
-                    None => continue,
-                },
-                Due::Quarantine { .. } if !self.quarantine_timer => continue,
-                Due::Quarantine { list } => {
-                    lists += 1;
-                    (Request::EndQuarantine { list }, Some(list))
-                }
-            };
-            let decided = self.decide(&request, now);
-            if let (Decided::DoesNotFit, Due::Lease { slot, incarnation }) = (&decided, due) {
-                // Next turn, in a frame of its own.
-                self.deadlines.start(slot, incarnation, self.promise_ms(slot), false, now);
-                return;
-            }
-            if let Some(list) = again {
-                self.look_again(list, now, matches!(decided, Decided::DoesNotFit));
-            }
-        }
-    }
-
-    fn look_again(&mut self, list: u32, now: BootMs, at_once: bool) {
-        let context = self.context(&Request::EndQuarantine { list }, now);
-        match self.structure.quarantine_due(list, &context) {
-            QuarantineDue::None => {}
-            QuarantineDue::Now(_) if at_once => self.deadlines.look_at(list, now),
-            QuarantineDue::Now(_) => self.deadlines.look_at(list, now.plus(1)),
-            QuarantineDue::At(at) => self.deadlines.look_at(list, at),
-        }
-    }
-
-    fn look_at_awakened(&mut self, now: BootMs) {
-        let mut awakened = std::mem::take(&mut self.awakened);
-        self.structure.take_awakened(&mut awakened);
-        for list in awakened.drain(..) {
-            self.look_again(list, now, false);
-        }
-        self.awakened = awakened;
-    }
-
-    /// At an open every promised length starts in full, for failed connectors too: renewals are not
-    /// logged (protocol.md R1).
-    fn start_all_leases(&mut self, now: BootMs) {
-        let connectors: Vec<_> = self
-            .structure
-            .items()
-            .filter_map(|item| match item {
-                Item::Connector { connector, incarnation, state, promise_ms, .. }
-                    if state != ConnectorState::Forgotten =>
-                {
-                    Some((connector, incarnation, promise_ms, state == ConnectorState::FailedPersistent))
-                }
-                _ => None,
-            })
-            .collect();
-        for (slot, incarnation, promise_ms, failed) in connectors {
-            self.deadlines.start(slot, incarnation, promise_ms, failed, now);
-        }
-    }
-
-    fn commit_or_fail(&mut self, now: BootMs, wall: WallMs, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
-        let done = self.commit(now, wall);
-        if done.is_err() {
-            for command in batch.drain(..) {
-                self.reject(command);
-            }
-        }
-        done
     }
 
     /// Writes and syncs the frame, then answers everybody who waited for it.
     fn commit(&mut self, now: BootMs, wall: WallMs) -> Result<(), StoreError> {
         if self.count > 0 {
-            if let Err(error) = self.appender.append(&self.payload, self.count, wall, now) {
-                self.poison(&error);
-                return Err(error);
-            }
+            self.appender.append(&self.payload, self.count, wall, now)?;
             self.progress.note(&self.appender);
             self.counters.frames += 1;
             self.counters.records += u64::from(self.count);
             self.ring.publish(&mut self.made);
             self.payload.clear();
             self.count = 0;
+            self.storage.frame_done();
             // A long sync is no time in which the facility listened: no lease pays for it.
             let took = self.clock.boot_ms().0.saturating_sub(now.0);
             if took > DEAF_MS_MIN {
@@ -460,18 +368,15 @@ impl Engine {
     }
 
     fn poison(&mut self, error: &StoreError) {
-        let reason = error.to_string();
-        self.poisoned = Some(reason.clone());
+        self.appender.give_up();
+        let reason = self.poisoned.get_or_insert_with(|| error.to_string()).clone();
         let unknown = CallError::StorageFailed { reason };
         self.waiting.drain(..).for_each(|waiting| waiting.answer(Some(&unknown)));
     }
 }
 
-enum Decided {
-    Answer(Result<Reply, CallError>),
-    DoesNotFit,
-}
-
-fn saturated(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+/// The storage failed while a request was decided: its outcome is unknown to the caller too.
+fn unknown(completer: Completer<Reply>, error: StoreError) -> StoreError {
+    completer.complete(Err(CallError::StorageFailed { reason: error.to_string() }));
+    error
 }

@@ -40,6 +40,14 @@ pub enum OpenError {
         /// What is broken.
         faults: Vec<String>,
     },
+    /// The directory is on another machine: neither its locks nor its syncs are to be relied on.
+    #[error("{} is on a network file system ({name}): use a local disk, or force it with --allow-network-fs (`Options::allow_network`): a lock or a sync may not hold there", dir.display())]
+    NetworkFileSystem {
+        /// The directory.
+        dir: PathBuf,
+        /// The kind of file system.
+        name: &'static str,
+    },
     /// The operating system did not give a thread.
     #[error("no thread could be started: {source}")]
     NoThread {

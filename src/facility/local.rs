@@ -5,12 +5,16 @@
 //! caller's thread.
 #![forbid(unsafe_code)]
 
+use super::AttachRequest;
 use super::Attached;
+use super::Belief;
 use super::CallError;
+use super::Challenge;
 use super::Completer;
 use super::Connection;
 use super::Facility;
 use super::Page;
+use super::Presence;
 use super::Query;
 use super::RecoveryReport;
 use super::Renewal;
@@ -18,6 +22,8 @@ use super::Reply;
 use super::Ticket;
 use super::background;
 use super::background::Upkeep;
+use super::backup::BackupError;
+use super::backup::BackupReport;
 use super::checkpointer;
 use super::checkpointer::Checkpointer;
 use super::clock::Clock;
@@ -40,11 +46,13 @@ use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::SledStore;
 use crate::disk::Disk;
 use crate::disk::RealDisk;
+use crate::ident::ConnectorName;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::structure::Actor;
 use crate::structure::Introduction;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use crate::wal::StoreError;
 use std::collections::VecDeque;
@@ -90,7 +98,6 @@ impl Machine {
 pub struct LocalFacility {
     queue: Arc<Queue<Command>>,
     ring: Arc<Ring>,
-    history: HistoryId,
     report: RecoveryReport,
     checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
@@ -124,7 +131,6 @@ impl LocalFacility {
         let opened = recovery::open(machine, dir, options, Arc::clone(&ring))?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
-        let history = engine.appender().history();
         let report = engine.report().clone();
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
@@ -134,13 +140,14 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, ring, history, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, ring, report, checkpointer, writer, upkeep })
     }
 
-    /// The history that this open started.
+    /// The history being written: the one that this open started, or one that began when granting was
+    /// resumed.
     #[must_use]
     pub fn history(&self) -> HistoryId {
-        self.history
+        self.checkpointer.progress().history()
     }
 
     /// What the open found and took.
@@ -157,12 +164,14 @@ impl LocalFacility {
         Connection::connect(Arc::clone(self) as Arc<dyn Facility>, introduction)
     }
 
-    /// Takes the next incarnation of a connector that exists, with all that the structure has for it.
+    /// Takes the next incarnation of a connector that exists, with all that the structure has for it:
+    /// for a stack that believes nothing, as one whose process just started. Any other names what it
+    /// knows, with [`Connection::attach`].
     ///
     /// # Errors
     /// As [`Connection::attach`].
     pub fn attach(self: &Arc<Self>, introduction: Introduction) -> Result<(Connection, Attached), CallError> {
-        Connection::attach(Arc::clone(self) as Arc<dyn Facility>, introduction)
+        Connection::attach(Arc::clone(self) as Arc<dyn Facility>, introduction, &Belief::default())
     }
 
     /// Whether the writer stopped because a write or sync failed. The process should exit then; the
@@ -178,6 +187,16 @@ impl LocalFacility {
     /// [`checkpointer::Error`]; the service goes on without it.
     pub fn checkpoint_now(&self) -> Result<Lsn, checkpointer::Error> {
         self.checkpointer.run()
+    }
+
+    /// Copies the store as it is durable now into `to`, which is made if it is missing and must be
+    /// empty, while everybody goes on; then opens the copy and compares its content. The copy is put
+    /// back with [`restore`](super::restore).
+    ///
+    /// # Errors
+    /// [`BackupError`]; `to` is then no store, or not one to be relied on.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<BackupReport, BackupError> {
+        self.checkpointer.backup(to.as_ref())
     }
 
     /// Starts watching: a snapshot, then every later event in order.
@@ -242,6 +261,26 @@ impl LocalFacility {
 impl Facility for LocalFacility {
     fn submit(&self, request: Request) -> Ticket<Reply> {
         self.ticket(|completer| Command::Request(request, completer))
+    }
+
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+        self.ticket(|completer| Command::Challenge(name.clone(), completer))
+    }
+
+    fn report(&self, name: &ConnectorName, challenge: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()> {
+        self.ticket(|completer| Command::Report(name.clone(), challenge, grants, completer))
+    }
+
+    fn attach(&self, attach: AttachRequest, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Attach(Box::new(attach), presence, completer))
+    }
+
+    fn connect(&self, introduction: Introduction, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Connect(introduction, presence, completer))
+    }
+
+    fn resume(&self, resume: Request, presence: Presence) -> Ticket<Reply> {
+        self.ticket(|completer| Command::Resume(resume, presence, completer))
     }
 
     fn renew(&self, actor: Actor, number: u64) -> Ticket<Renewal> {

@@ -5,7 +5,10 @@
 //! [`Request`] and gets a [`Ticket`]; nothing is answered before it is durable, refusals included.
 #![forbid(unsafe_code)]
 
+mod admission;
+mod alarms;
 mod background;
+mod backup;
 mod checkpointer;
 mod clock;
 mod command;
@@ -13,8 +16,10 @@ mod connection;
 mod deadlines;
 mod engine;
 mod error;
+mod histories;
 mod local;
 mod options;
+mod presence;
 mod progress;
 mod queue;
 mod reads;
@@ -22,44 +27,73 @@ mod recovery;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
 mod ticket;
+mod views;
 mod watch;
 
+pub use admission::{AttachRequest, Challenge, Position, REPORT_PAGE_MAX, Receipt};
+pub use alarms::Alarm;
+pub use backup::{Adopt, BackupError, BackupReport, adopt, backup_closed, restore};
 pub use checkpointer::Error as CheckpointNowError;
 pub use clock::{Clock, RandomStream, SystemClock, kernel_boot_id, random_u64};
 pub use command::Command;
-pub use connection::{Answered, Attached, Connection, Pending, PendingRenewal};
+pub use connection::{Answered, Attached, Belief, Connection, Pending, PendingRenewal};
 pub use engine::{Counters, Engine};
 pub use error::OpenError;
 pub use local::{Closed, LocalFacility, Machine};
-pub use options::{Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
+pub use options::{AfterPowerLoss, Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
+pub use presence::{Presence, Present};
 pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]
 pub use stepper::{SetClock, Stepper};
 pub use ticket::{Completer, Ticket};
+pub use views::{ConnectorStatus, Owner, Page, Query, RecoveryReport, Rows, Status, StopView};
 pub use watch::{Watch, WatchError};
 
-use crate::ident::BootMs;
 use crate::ident::ConnectorName;
-use crate::ident::GroupNumber;
 use crate::ident::HistoryId;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
+use crate::ident::StoreUuid;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::structure::Actor;
 use crate::structure::Answer;
-use crate::structure::ConnectorState;
+use crate::structure::Introduction;
 use crate::structure::Item;
 use crate::structure::Policy;
 use crate::structure::PortRange;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use serde::{Deserialize, Serialize};
 
 /// What hosts a structure, wherever it is.
 pub trait Facility: Send + Sync {
-    /// Hands in a request; never blocks. A full queue is answered `Overloaded` at once.
+    /// Hands in a request; never blocks. A full queue is answered `Overloaded` at once. An attach is
+    /// not taken here: see [`attach`](Self::attach).
     fn submit(&self, request: Request) -> Ticket<Reply>;
+
+    /// Asks for the challenge that the next attach under this name must carry (protocol.md R4). It
+    /// voids the older one of that name, works once, and not after the next open.
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge>;
+
+    /// Hands in one page of what a stack believes to hold, at most 1,024 grants, under a challenge:
+    /// all pages together, when an attach was refused `ReportNeeded`.
+    fn report(&self, name: &ConnectorName, challenge: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()>;
+
+    /// Attaches: takes the next incarnation of a connector that exists. `presence` is the caller's
+    /// connection: while it stands, another process of that name is held off.
+    fn attach(&self, attach: AttachRequest, presence: Presence) -> Ticket<Reply>;
+
+    /// Creates a connector.
+    fn connect(&self, introduction: Introduction, presence: Presence) -> Ticket<Reply>;
+
+    /// Re-joins after a broken connection within one open, under a new connection: a
+    /// [`Request::Resume`].
+    fn resume(&self, resume: Request, presence: Presence) -> Ticket<Reply> {
+        drop(presence);
+        self.submit(resume)
+    }
 
     /// Extends a connector's lease; writes nothing. `number` comes back in the answer, so that the
     /// stack counts from when it sent the renewal (protocol.md R2).
@@ -108,12 +142,17 @@ pub trait Facility: Send + Sync {
         self.call(Request::SetRange { transport, range })
     }
 
-    /// Marks an incarnation failed-persistent: its grants are kept.
+    /// Marks an incarnation failed-persistent: its grants are kept. `by` is for the audit line.
     ///
     /// # Errors
     /// [`Refusal::UnknownConnector`], [`Refusal::StaleIncarnation`]; otherwise as [`CallError`].
-    fn mark_failed(&self, name: &ConnectorName, incarnation: Incarnation) -> Result<Reply, CallError> {
-        self.call(Request::MarkFailed { name: name.clone(), incarnation, by: None })
+    fn mark_failed(
+        &self,
+        name: &ConnectorName,
+        incarnation: Incarnation,
+        by: &ConnectorName,
+    ) -> Result<Reply, CallError> {
+        self.call(Request::MarkFailed { name: name.clone(), incarnation, by: Some(by.clone()) })
     }
 
     /// Cleans up a failed-persistent incarnation: everything it holds goes to quarantine and it is
@@ -131,6 +170,17 @@ pub trait Facility: Send + Sync {
         boot_is_dead: bool,
     ) -> Result<Reply, CallError> {
         self.call(Request::CleanUp { name: name.clone(), incarnation, by: by.clone(), boot_is_dead })
+    }
+
+    /// Lets granting go on after data was lost or the store was restored: under a new history, above
+    /// every lsn that a stack named, so that every stack attaches again. `adopt_reported` states that
+    /// what was adopted from the reports of stacks stays. `by` is for the audit line.
+    ///
+    /// # Errors
+    /// [`Refusal::AdoptedPending`], [`Refusal::TooEarly`], [`Refusal::NotAllAttached`],
+    /// [`Refusal::StorageFull`]; otherwise as [`CallError`].
+    fn resume_grants(&self, by: &ConnectorName, adopt_reported: bool) -> Result<Reply, CallError> {
+        self.call(Request::ResumeGrants { by: Some(by.clone()), adopt_reported })
     }
 
     /// The facility as a whole.
@@ -188,13 +238,26 @@ pub trait Facility: Send + Sync {
 /// The answer to a request, with its place in history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
+    /// The store. A stack believes no other than the one it knows.
+    pub store: StoreUuid,
     /// The history it belongs to: a session is (history, connector, incarnation).
     pub history: HistoryId,
     /// The highest lsn that the request caused (for a repeat: had caused); without an effect, the
     /// lsn of the newest event it saw.
     pub lsn: Lsn,
+    /// For a stack: proof that it was told of this lsn. Store, history, lsn and receipt are its
+    /// [`Position`]; the highest is named at the next attach.
+    pub receipt: Receipt,
     /// What came of it.
     pub answer: Answer,
+}
+
+impl Reply {
+    /// How far a stack has seen that got it.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { store: self.store, history: self.history, lsn: self.lsn, receipt: self.receipt }
+    }
 }
 
 /// The answer to a renewal.
@@ -204,138 +267,6 @@ pub struct Renewal {
     pub number: u64,
     /// The promised length in ms that now runs anew; 0 = none.
     pub promise_ms: u64,
-}
-
-/// What can be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Query {
-    /// The facility as a whole.
-    Status,
-    /// One connector.
-    Connector(ConnectorName),
-    /// Who has a port.
-    Owner {
-        /// The list.
-        target: Target,
-        /// The port.
-        port: u16,
-    },
-    /// The state as items in canonical order, at most 1,024 at a time.
-    Items {
-        /// How many to skip: the `next` of the page before, or 0.
-        from: u64,
-    },
-}
-
-/// What was read, and as of when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
-    /// The history.
-    pub history: HistoryId,
-    /// The last lsn it reflects.
-    pub lsn: Lsn,
-    /// The rows.
-    pub rows: Rows,
-}
-
-/// The rows of a page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rows {
-    /// To [`Query::Status`].
-    Status(Status),
-    /// To [`Query::Connector`].
-    Connector(Option<ConnectorStatus>),
-    /// To [`Query::Owner`].
-    Owner(Owner),
-    /// To [`Query::Items`]: rows, and where to go on unless that was all.
-    Items {
-        /// At most 1,024.
-        items: Vec<Item>,
-        /// `from` of the next page.
-        next: Option<u64>,
-    },
-}
-
-/// The facility as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The structure's name.
-    pub structure: String,
-    /// Opens so far.
-    pub epoch: u64,
-    /// Events stored since this open.
-    pub records: u64,
-    /// Frames written since this open: one sync each.
-    pub frames: u64,
-    /// Grants made since this open.
-    pub grants: u64,
-    /// Connectors, active and failed-persistent.
-    pub connectors: u32,
-    /// Lists, open and closed.
-    pub lists: u32,
-    /// What the open found and took.
-    pub recovery: RecoveryReport,
-}
-
-/// What an open found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecoveryReport {
-    /// The lsn of the checkpoint it started from; 0 = none.
-    pub checkpoint_lsn: Lsn,
-    /// Records replayed above it.
-    pub records: u64,
-    /// The last lsn kept.
-    pub last_lsn: Lsn,
-    /// Bytes of a torn frame that were left out.
-    pub torn_bytes: u64,
-    /// Whether the one frame above the proven lsn was encoded anew.
-    pub frame_mended: bool,
-    /// How long the open took, µs.
-    pub took_us: u64,
-    /// What an operator should read.
-    pub warnings: Vec<String>,
-}
-
-/// One connector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectorStatus {
-    /// Its slot and newest incarnation.
-    pub actor: Actor,
-    /// Its state.
-    pub state: ConnectorState,
-    /// Ports it holds in all lists.
-    pub held_ports: u32,
-    /// Whether it has attached since the facility opened.
-    pub attached: bool,
-    /// Boot-clock time at which its lease ends unless it is renewed; `None` without a promise.
-    pub lease_until: Option<BootMs>,
-}
-
-/// Who has a port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Owner {
-    /// There is no such list.
-    NoList,
-    /// Nobody.
-    Free,
-    /// A connector.
-    Held {
-        /// Its name.
-        connector: ConnectorName,
-        /// Its incarnation.
-        incarnation: Incarnation,
-        /// The grant.
-        grant: Lsn,
-        /// The group.
-        group: GroupNumber,
-    },
-    /// Nobody may have it yet.
-    Quarantined {
-        /// Who held it.
-        connector: ConnectorName,
-        /// The lsn that ended the hold.
-        since: Lsn,
-    },
 }
 
 /// Why a call has no answer, or a refusal for one.

@@ -18,6 +18,17 @@ pub const WATCH_EVENTS_MAX: usize = 65_536;
 /// A sync or a stop of the process that is longer is no time in which the facility listened, ms.
 pub(crate) const DEAF_MS_MIN: u64 = 100;
 
+/// What to do when the machine went down without a clean mark and the last frame is not proven: it
+/// might have been acknowledged, or more of it lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterPowerLoss {
+    /// Grant nothing until every active stack has attached again: at least 5 s, at most one lease.
+    #[default]
+    Wait,
+    /// Go on at once: the storage is known to keep what it said it had.
+    Serve,
+}
+
 /// How a facility is opened. [`Default`] is right for production.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -47,6 +58,12 @@ pub struct Options {
     pub history_age: Duration,
     /// How many bytes of them are kept; whichever limit is met first.
     pub history_bytes: u64,
+    /// Whether history that no recovery needs goes before its time when the disk is full.
+    pub history_yields: bool,
+    /// What to do when the power may have taken an acknowledged frame.
+    pub after_power_loss: AfterPowerLoss,
+    /// Serve from a network file system too: its locks and syncs may not hold what they promise.
+    pub allow_network: bool,
     /// Makes every random choice repeatable. For tests: ports must be hard to guess.
     pub seed: Option<u64>,
 }
@@ -65,6 +82,9 @@ impl Default for Options {
             checkpoint_at_close: true,
             history_age: Duration::from_secs(180 * 24 * 60 * 60),
             history_bytes: 8 << 30,
+            history_yields: true,
+            after_power_loss: AfterPowerLoss::Wait,
+            allow_network: false,
             seed: None,
         }
     }

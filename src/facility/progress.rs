@@ -4,6 +4,7 @@
 //! a checkpoint or a snapshot made afterwards.
 #![forbid(unsafe_code)]
 
+use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::wal::Appender;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Told by the writer, read by anybody.
 #[derive(Debug)]
 pub(crate) struct Progress {
+    history: AtomicU64,
     durable: AtomicU64,
     appended_bytes: AtomicU64,
 }
@@ -18,13 +20,20 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(appender: &Appender) -> Self {
         let (durable, appended) = (appender.durable().0, appender.appended_bytes());
-        Self { durable: AtomicU64::new(durable), appended_bytes: AtomicU64::new(appended) }
+        let history = AtomicU64::new(appender.history().0);
+        Self { history, durable: AtomicU64::new(durable), appended_bytes: AtomicU64::new(appended) }
     }
 
-    /// Notes a frame that was synced.
+    /// Notes a frame that was synced, or a history that was begun.
     pub(crate) fn note(&self, appender: &Appender) {
         self.appended_bytes.store(appender.appended_bytes(), Ordering::Relaxed);
+        self.history.store(appender.history().0, Ordering::Relaxed);
         self.durable.store(appender.durable().0, Ordering::Release);
+    }
+
+    /// The history being written.
+    pub(crate) fn history(&self) -> HistoryId {
+        HistoryId(self.history.load(Ordering::Relaxed))
     }
 
     /// Everything up to here may be read beside the writer.

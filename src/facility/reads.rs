@@ -8,14 +8,24 @@ use super::Query;
 use super::RecoveryReport;
 use super::Rows;
 use super::Status;
+use super::StopView;
+use super::alarms::Alarms;
 use super::deadlines::Deadlines;
 use super::engine::Counters;
 use super::options::PAGE_ROWS_MAX;
 use crate::ident::ConnectorName;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
+use crate::ident::StoreUuid;
+use crate::structure::Context;
 use crate::structure::PortOwner;
+use crate::structure::Stop;
+use crate::structure::StopCause;
 use crate::structure::Structure;
+use crate::structure::Wait;
+
+/// Most connectors that a status names as awaited.
+const WAITING_FOR_MAX: usize = 16;
 
 /// What a read may look at.
 pub(crate) struct View<'a> {
@@ -26,6 +36,11 @@ pub(crate) struct View<'a> {
     pub(crate) epoch: u64,
     pub(crate) open_first: Lsn,
     pub(crate) deadlines: &'a Deadlines,
+    pub(crate) store: StoreUuid,
+    pub(crate) context: Context,
+    pub(crate) storage: Option<&'a str>,
+    pub(crate) file_system: &'a str,
+    pub(crate) alarms: &'a Alarms,
 }
 
 impl View<'_> {
@@ -41,6 +56,7 @@ impl View<'_> {
 
     fn status(&self) -> Status {
         Status {
+            store: self.store,
             structure: self.structure.name().to_string(),
             epoch: self.epoch,
             records: self.counters.records,
@@ -48,7 +64,29 @@ impl View<'_> {
             grants: self.counters.grants,
             connectors: counted(self.structure.connectors().count()),
             lists: counted(self.structure.lists().count()),
+            stop: self.structure.stop().map(|stop| self.stop(&stop)),
+            storage: self.storage.map(str::to_owned),
+            file_system: self.file_system.to_owned(),
+            alarms: self.alarms.list(),
             recovery: self.report.clone(),
+        }
+    }
+
+    fn stop(&self, stop: &Stop) -> StopView {
+        let end = match stop.cause {
+            StopCause::PowerLoss => match self.structure.power_loss_wait(&self.context) {
+                Some(Wait::Until(at)) => at,
+                Some(Wait::Over) | None => self.context.now,
+            },
+            StopCause::Restored => self.structure.restored_window_end(&self.context).unwrap_or(self.context.now),
+            StopCause::DataLost => self.context.now,
+        };
+        StopView {
+            cause: stop.cause,
+            since: stop.since,
+            adopted_ports: stop.adopted,
+            waiting_for: self.structure.not_attached_since_stop().take(WAITING_FOR_MAX).cloned().collect(),
+            left_ms: end.0.saturating_sub(self.context.now.0),
         }
     }
 

@@ -5,18 +5,22 @@
 #![forbid(unsafe_code)]
 
 use super::RecoveryReport;
+use super::alarms::Alarms;
 use super::checkpointer::Checkpointer;
 use super::clock::RandomStream;
 use super::engine::Engine;
 use super::engine::Parts;
 use super::error::OpenError;
 use super::local::Machine;
+use super::options::AfterPowerLoss;
 use super::options::Options;
 use super::watch::Ring;
 use crate::checkpoint;
 use crate::checkpoint::FileProof;
 use crate::checkpoint::Proof;
+use crate::disk::Advice;
 use crate::disk::LockMode;
+use crate::disk::advice::Kind;
 use crate::ident::BootId;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
@@ -35,6 +39,7 @@ use crate::wal::FrameInfo;
 use crate::wal::HistoryEntry;
 use crate::wal::Manifest;
 use crate::wal::OpenStamp;
+use crate::wal::Operation;
 use crate::wal::Replayed;
 use crate::wal::Seeds;
 use crate::wal::StoreError;
@@ -77,13 +82,28 @@ pub struct Inspected {
 /// # Errors
 /// [`OpenError::Store`]: `AlreadyAStore`, or what failed.
 pub fn init(machine: &Machine, dir: &Path, options: &Options) -> Result<(), OpenError> {
-    let mut random = RandomStream::new(options.seed);
-    let mut receipt_key = [0; 32];
-    receipt_key.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next_u64().to_le_bytes()));
-    let seeds = Seeds { uuid: StoreUuid(random.next_u128()), receipt_key };
+    let seeds = draw_seeds(&mut RandomStream::new(options.seed));
     let creation = Creation { structure: options.structure.unwrap_or_default(), segment_size: options.segment_size };
     wal::init(&*machine.disk, dir, &creation, &seeds)?;
     Ok(())
+}
+
+/// Draws what makes a store that store.
+pub(crate) fn draw_seeds(random: &mut RandomStream) -> Seeds {
+    let mut receipt_key = [0; 32];
+    receipt_key.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next_u64().to_le_bytes()));
+    Seeds { uuid: StoreUuid(random.next_u128()), receipt_key }
+}
+
+/// What the data directory is on, in words.
+pub(crate) fn check_file_system(machine: &Machine, dir: &Path, options: &Options) -> Result<String, OpenError> {
+    let failed =
+        |source| OpenError::from(StoreError::Io { path: dir.to_path_buf(), operation: Operation::Open, source });
+    let advice = Advice::of(machine.disk.file_system(dir).map_err(failed)?);
+    if advice.kind == Kind::Network && !options.allow_network {
+        return Err(OpenError::NetworkFileSystem { dir: dir.to_path_buf(), name: advice.name });
+    }
+    Ok(if advice.text.is_empty() { advice.name.to_owned() } else { format!("{}: {}", advice.name, advice.text) })
 }
 
 /// Reads the store in `dir` as an open would find it and changes no byte. Writers are kept out
@@ -110,6 +130,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
         }
     }
     let lock = wal::lock(&*machine.disk, dir, LockMode::Exclusive)?;
+    let file_system = check_file_system(machine, dir, options)?;
     let Recovered { structure, survey, replayed, base } = recover(machine, dir)?;
     if let Some(expected) = options.structure {
         let found = survey.manifest.structure;
@@ -123,6 +144,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
         boot: machine.clock.boot_id(),
         boot_ms: machine.clock.boot_ms(),
         wall: machine.clock.wall_ms(),
+        wait_after_power_loss: options.after_power_loss == AfterPowerLoss::Wait,
     };
     let mut report = report(&structure, &survey, &replayed, &base, 0);
     let unchecked = log_bytes_above(&survey.manifest, base_lsn(&survey.manifest, &base));
@@ -132,24 +154,42 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     let _ = checkpoint::sweep(&*machine.disk, &dir.join(wal::constants::CHECKPOINT_DIR), &listed);
     let floor = clock_floor(&base, &appender.keeper().manifest(), stamp.boot);
     report.took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
-    let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked);
+    let alarms = Arc::new(Alarms::new(Arc::clone(&machine.clock)));
+    let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked, &alarms);
     let quarantine_ms = u32::try_from(options.quarantine.as_millis()).unwrap_or(u32::MAX);
     let clock = Arc::clone(&machine.clock);
     let quarantine_timer = options.quarantine_timer;
     let progress = checkpointer.progress();
-    let parts =
-        Parts { structure, appender, clock, random, ring, progress, report, floor, quarantine_ms, quarantine_timer };
-    Ok(Opened { engine: Engine::new(parts), checkpointer })
+    let remembered = base.histories;
+    let parts = Parts {
+        structure,
+        appender,
+        clock,
+        random,
+        ring,
+        progress,
+        alarms,
+        report,
+        remembered,
+        floor,
+        quarantine_ms,
+        quarantine_timer,
+        file_system,
+        serves_after_power_loss: options.after_power_loss == AfterPowerLoss::Serve,
+    };
+    let mut engine = Engine::new(parts);
+    engine.start()?;
+    Ok(Opened { engine, checkpointer })
 }
 
-struct Recovered {
-    structure: Structure,
-    survey: Survey,
-    replayed: Replayed,
+pub(crate) struct Recovered {
+    pub(crate) structure: Structure,
+    pub(crate) survey: Survey,
+    pub(crate) replayed: Replayed,
     base: Base,
 }
 
-fn recover(machine: &Machine, dir: &Path) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(machine: &Machine, dir: &Path) -> Result<Recovered, OpenError> {
     let disk = &*machine.disk;
     let survey = wal::survey(disk, dir)?;
     let (mut structure, mut base) = load_base(machine, dir, &survey.manifest)?;
@@ -270,6 +310,7 @@ pub(crate) fn history_row(history: &HistoryEntry) -> HistoryRow {
         boot_ms: history.boot_ms,
         wall_ms: history.wall,
         epoch: history.epoch,
+        end: history.end,
     }
 }
 

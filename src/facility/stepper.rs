@@ -5,6 +5,7 @@
 use super::CallError;
 use super::Reply;
 use super::Ticket;
+use super::background;
 use super::checkpointer::Checkpointer;
 use super::checkpointer::Error as CheckpointError;
 use super::clock::Clock;
@@ -39,10 +40,21 @@ impl Stepper {
     /// [`OpenError`]; the directory is then as it was, LOCK apart.
     pub fn open(machine: &Machine, dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let opened = recovery::open(machine, dir, options, Arc::new(Ring::default()))?;
-        Ok(Self { engine: opened.engine, checkpointer: opened.checkpointer })
+        let mut engine = opened.engine;
+        engine.trust_caller();
+        Ok(Self { engine, checkpointer: opened.checkpointer })
     }
 
-    /// Hands in requests as one batch, and gives their answers in order.
+    /// Hands in commands of any kind as one batch.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn work(&mut self, commands: impl IntoIterator<Item = Command>) -> Result<(), StoreError> {
+        self.engine.turn(&mut commands.into_iter().collect())
+    }
+
+    /// Hands in requests as one batch, and gives their answers in order. An attach among them needs
+    /// no challenge, and names no position.
     ///
     /// # Errors
     /// The write or sync that failed; every answer is then unknown.
@@ -81,12 +93,19 @@ impl Stepper {
         self.checkpointer.run()
     }
 
-    /// Fills the next slice of the spare segment; whether there is more to do.
+    /// Fills the next slice of reserve or spare; whether there is more to do. On a full disk history
+    /// yields, if it may.
     ///
     /// # Errors
     /// I/O; the log is not touched.
     pub fn fill_spare(&self) -> Result<bool, StoreError> {
-        self.engine.appender().spare().step()
+        background::tend_once(&self.checkpointer, &self.engine.appender().spare())
+    }
+
+    /// When it wants a turn even if nobody asks.
+    #[must_use]
+    pub fn next_due(&self) -> Option<BootMs> {
+        self.engine.next_due()
     }
 
     /// Makes the watermark durable.

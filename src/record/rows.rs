@@ -34,7 +34,7 @@ const STOP: u8 = 12;
 const SIZES: [usize; 13] = [0, 10, 5, 8_196, 49, 147, 28, 22, 18, 26, 34, 42, 29];
 
 /// Size of a history entry in bytes.
-pub const HISTORY_SIZE: usize = 56;
+pub const HISTORY_SIZE: usize = 64;
 
 /// Stands for "no set" where a slot could stand.
 const NO_SET: u32 = u32::MAX;
@@ -43,7 +43,7 @@ const NO_GROUP: u16 = u16::MAX;
 
 type Connector = (u32, NameField, u64, u8, IdentityField, u64, u64, bool, [u32; 2], u32);
 type List = (u32, TargetField, u64, bool, bool, PolicyField);
-type History = (u64, u64, u128, u64, u64, u64);
+type History = (u64, u64, u128, u64, u64, u64, u64);
 
 /// One history that is known by the checkpoint instead of MANIFEST: an unbroken line of opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,13 @@ pub struct HistoryRow {
     pub wall_ms: WallMs,
     /// The store's epoch after its open.
     pub epoch: u64,
+    /// Its last lsn; 0 if it was the youngest, or its end was not known.
+    pub end: Lsn,
 }
 
 /// Appends a history entry: [`HISTORY_SIZE`] bytes.
 pub fn encode_history(row: &HistoryRow, out: &mut Vec<u8>) {
-    let wire: History = (row.id.0, row.first.0, row.boot.0, row.boot_ms.0, row.wall_ms.0, row.epoch);
+    let wire: History = (row.id.0, row.first.0, row.boot.0, row.boot_ms.0, row.wall_ms.0, row.epoch, row.end.0);
     put(out, &wire);
 }
 
@@ -81,7 +83,7 @@ pub fn decode_histories(bytes: &[u8]) -> Result<Vec<HistoryRow>, RecordError> {
             needed: HISTORY_SIZE,
             left: chunk.len(),
         };
-        let (id, first, boot, boot_ms, wall_ms, epoch): History = take(chunk).map_err(short)?;
+        let (id, first, boot, boot_ms, wall_ms, epoch, end): History = take(chunk).map_err(short)?;
         rows.push(HistoryRow {
             id: HistoryId(id),
             first: Lsn(first),
@@ -89,6 +91,7 @@ pub fn decode_histories(bytes: &[u8]) -> Result<Vec<HistoryRow>, RecordError> {
             boot_ms: BootMs(boot_ms),
             wall_ms: WallMs(wall_ms),
             epoch,
+            end: Lsn(end),
         });
     }
     Ok(rows)

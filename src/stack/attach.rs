@@ -10,11 +10,13 @@ use super::hand::{Hand, Part};
 use super::leaving::Leaving;
 use super::order::Order;
 use crate::facility::Attached;
+use crate::facility::Belief;
 use crate::facility::CallError;
 use crate::facility::Connection;
 use crate::facility::Facility;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
+use crate::ident::Dvipa;
 use crate::ident::Identity;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
@@ -27,6 +29,7 @@ use crate::structure::Grant;
 use crate::structure::Introduction;
 use crate::structure::Membership;
 use crate::structure::Refusal;
+use crate::structure::StopCause;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -38,6 +41,9 @@ impl Stack {
     /// list of every SYSPLEXPORTS DVIPA of the profile. What an earlier life held is taken over:
     /// read the kernel's sockets and call [`adopt`](Self::adopt).
     ///
+    /// Where granting is stopped, or the storage is full, the stack may start with nothing but what
+    /// it had: the rest is made up for at the next bind.
+    ///
     /// # Errors
     /// [`StackError`].
     pub fn start(
@@ -47,13 +53,21 @@ impl Stack {
         identity: Identity,
         options: Options,
     ) -> Result<(Self, Adopted), StackError> {
-        let Options { seed, promise_ms, prefetch_below, observer } = options;
+        let Options { seed, promise_ms, prefetch_below, observer, position, lock } = options;
+        if let Some(lock) = lock.as_ref().filter(|lock| *lock.name() != name) {
+            let (path, of) = (lock.path().to_owned(), lock.name().clone());
+            return Err(StackError::OtherAgentsLock { path, of, name });
+        }
         let introduction = Introduction { name, identity, promise_ms, enforced: false };
         let allowable = profile.allowable(Transport::Tcp);
-        let (connection, attached) = enter(&facility, &introduction, &profile, &allowable).map_err(refused)?;
+        let belief = Belief { position, grants: Vec::new() };
+        let entered = enter(&facility, &introduction, &belief, &profile, &allowable)?;
+        let Entered { connection, attached, is_complete } = entered;
         let mut core = Core {
             connection: connection.clone(),
             health: Health::Active,
+            entered: is_complete,
+            stopped: None,
             lists: BTreeMap::new(),
             leaving: Leaving::default(),
             outstanding: BTreeSet::new(),
@@ -69,6 +83,7 @@ impl Stack {
             core: Mutex::new(core),
             arrived: Condvar::new(),
             attaching: Mutex::new(()),
+            _lock: lock,
         };
         Ok((stack, adopted))
     }
@@ -80,27 +95,64 @@ impl Stack {
     /// [`StackError`]; the stack is then unreachable as before, and this may be called again.
     pub fn reattach(&self, facility: Arc<dyn Facility>) -> Result<Adopted, StackError> {
         let _one_at_a_time = self.attaching.lock();
-        {
+        let belief = {
             let mut core = self.core.lock();
-            if let Health::Fenced = core.health {
-                return Err(StackError::Fenced);
-            }
+            core.alive()?;
             core.connection.give_up();
             core.health = Health::Unreachable(CallError::Gone);
-        }
-        let entered = enter(&facility, &self.introduction, &self.profile, &self.allowable);
+            Belief { position: Some(core.connection.position()), grants: core.reported() }
+        };
+        let entered = enter(&facility, &self.introduction, &belief, &self.profile, &self.allowable);
         let mut core = self.core.lock();
         match entered {
-            Ok((connection, attached)) => {
+            Ok(Entered { connection, attached, is_complete }) => {
                 let adopted = core.settle(connection, &attached, &self.profile);
+                core.entered = is_complete;
                 self.arrived.notify_all();
                 Ok(adopted)
             }
-            Err(cause) => {
-                core.health = Health::Unreachable(cause.clone());
-                Err(refused(cause))
+            Err(StackError::ReceiptBad) => Err(core.fence(StackError::ReceiptBad)),
+            Err(error) => {
+                core.health = Health::Unreachable(match &error {
+                    StackError::Unreachable { cause } => cause.clone(),
+                    StackError::Refused(refusal) => CallError::Refused(refusal.clone()),
+                    _ => CallError::Gone,
+                });
+                Err(error)
             }
         }
+    }
+
+    /// Makes up for what an attach could not do, if this DVIPA needs it: nothing of it is in hand.
+    pub(super) fn enter_if_needed(&self, dvipa: Dvipa) -> Result<(), StackError> {
+        let is_served = |core: &Core| core.lists.get(&dvipa).is_some_and(|list| list.hand.free_count() > 0);
+        {
+            let core = self.core.lock();
+            if core.entered || is_served(&core) {
+                return Ok(());
+            }
+        }
+        let _one_at_a_time = self.attaching.lock();
+        let (connection, joined) = {
+            let core = self.core.lock();
+            if core.entered {
+                return Ok(());
+            }
+            core.ready()?;
+            (core.connection.clone(), core.lists.keys().map(|dvipa| target(*dvipa)).collect::<Vec<_>>())
+        };
+        let mut memberships = Vec::new();
+        let asked = ask_for_all(&connection, &self.profile, &self.allowable, &joined, &mut memberships);
+        let mut core = self.core.lock();
+        if !core.connection.is_same(&connection) {
+            return Ok(());
+        }
+        for membership in &memberships {
+            core.meet(membership, &self.profile);
+        }
+        asked.map_err(|cause| core.fail(cause))?;
+        core.entered = true;
+        Ok(())
     }
 
     /// Renews the promised lease; `sent` is the boot clock now. Returns until when it runs, `None`
@@ -149,22 +201,56 @@ fn refused(cause: CallError) -> StackError {
     }
 }
 
-/// Attaches, and asks for what the profile needs before anything else is asked.
+/// What came of an attach.
+struct Entered {
+    connection: Connection,
+    attached: Attached,
+    /// Whether everything that the profile needs was asked for and given.
+    is_complete: bool,
+}
+
+/// Attaches with all that is held, and asks for what the profile needs before anything else is asked.
 fn enter(
     facility: &Arc<dyn Facility>,
     introduction: &Introduction,
+    belief: &Belief,
     profile: &Profile,
     allowable: &PortSet,
-) -> Result<(Connection, Attached), CallError> {
-    let (connection, mut attached) = Connection::attach_or_connect(facility, introduction)?;
+) -> Result<Entered, StackError> {
+    let attached = Connection::attach_or_connect(facility, introduction, belief);
+    let (connection, mut attached) = attached.map_err(|cause| match (cause, &belief.position) {
+        (CallError::Refused(Refusal::OtherStore { store }), Some(position)) => {
+            StackError::OtherStore { found: store, known: position.store }
+        }
+        (CallError::Refused(Refusal::ReceiptBad), _) => StackError::ReceiptBad,
+        (cause, _) => refused(cause),
+    })?;
+    let joined: Vec<Target> = attached.memberships.iter().map(|membership| membership.target).collect();
+    let is_complete = match ask_for_all(&connection, profile, allowable, &joined, &mut attached.memberships) {
+        Ok(()) => true,
+        // It is attached all the same, and has what it had.
+        Err(CallError::Refused(Refusal::GrantsStopped { .. } | Refusal::StorageFull | Refusal::Overloaded)) => false,
+        Err(cause) => return Err(refused(cause)),
+    };
+    Ok(Entered { connection, attached, is_complete })
+}
+
+/// Gives the allowable ports, and joins every list that is not joined.
+fn ask_for_all(
+    connection: &Connection,
+    profile: &Profile,
+    allowable: &PortSet,
+    joined: &[Target],
+    memberships: &mut Vec<Membership>,
+) -> Result<(), CallError> {
     connection.set_allowable(Transport::Tcp, allowable.clone())?;
     for definition in profile.sysplexports() {
         let target = target(definition.dvipa);
-        if !attached.memberships.iter().any(|membership| membership.target == target) {
-            attached.memberships.push(connection.join(target)?.value);
+        if !joined.contains(&target) {
+            memberships.push(connection.join(target)?.value);
         }
     }
-    Ok((connection, attached))
+    Ok(())
 }
 
 impl Core {
@@ -176,16 +262,18 @@ impl Core {
         let last = std::mem::replace(&mut self.connection, connection).actor().incarnation;
         let asked = std::mem::take(&mut self.outstanding);
         self.health = Health::Active;
+        self.stopped = attached.stopped;
         for membership in &attached.memberships {
             self.meet(membership, profile);
         }
 
-        let mut adopted = Adopted::default();
+        let mut adopted = Adopted { granting: attached.stopped, ..Adopted::default() };
         let listed = attached.grants.iter().map(|grant| (grant.lsn, grant)).collect();
         self.stop_unlisted(&listed, &mut adopted);
         self.leaving.attached(|lsn| listed.get(&lsn).map(|grant| (grant.member, grant.mask)));
         for grant in &attached.grants {
             self.take_in(grant, last, &asked, &mut adopted);
+            self.freeze(grant);
         }
         for list in self.lists.values_mut() {
             list.fetch = Fetch::None;
@@ -193,6 +281,17 @@ impl Core {
         }
         self.send_releases();
         adopted
+    }
+
+    /// A grant without a request is one that the log had lost and this stack reported. Until the
+    /// operator has spoken, its ports are used where they are used and handed out to nobody
+    /// (protocol.md R19).
+    fn freeze(&mut self, grant: &Grant) {
+        let is_frozen = grant.number == 0 && self.stopped.is_some_and(StopCause::adopts);
+        let Target::List(dvipa, Transport::Tcp) = grant.target else { return };
+        if let Some(list) = self.lists.get_mut(&dvipa) {
+            list.hand.freeze(grant.lsn, is_frozen, &mut self.order);
+        }
     }
 
     fn meet(&mut self, membership: &Membership, profile: &Profile) {
@@ -232,7 +331,7 @@ impl Core {
             // Ports of it that are in no hand were given back before, and go back again.
             let mask = grant.mask.without(held).without(leaving);
             if !mask.is_empty() {
-                self.leaving.add(grant.member, Part { group: grant.group, grant: grant.lsn, mask });
+                self.leaving.add(grant.target, grant.member, Part { group: grant.group, grant: grant.lsn, mask });
             }
         } else if grant.lsn.0 > last.0 && asked.contains(&grant.number) {
             self.take_up(dvipa, grant, PortMask::NONE);

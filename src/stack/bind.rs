@@ -50,13 +50,12 @@ impl Stack {
     }
 
     fn bind_any(&self, dvipa: Dvipa) -> Result<BoundPort, StackError> {
+        self.enter_if_needed(dvipa)?;
         let mut core = self.core.lock();
         let mut failures = None;
         loop {
             core.look(dvipa);
-            if let Health::Fenced = core.health {
-                return Err(StackError::Fenced);
-            }
+            core.alive()?;
             let Core { lists, order, .. } = &mut *core;
             let list = lists.get_mut(&dvipa).ok_or(StackError::NotSysplexPorts { dvipa })?;
             if let Some((port, grant)) = list.hand.next(order) {
@@ -120,7 +119,7 @@ impl Stack {
     /// Fetches the next group in the background if few ports are left.
     fn fetch_ahead(&self, core: &mut Core, dvipa: Dvipa) {
         let Some(list) = core.lists.get_mut(&dvipa) else { return };
-        let wanted = list.hand.free_count() < self.prefetch_below && !list.fetch_refused;
+        let wanted = list.hand.free_count() < self.prefetch_below && !list.fetch_refused && core.stopped.is_none();
         if wanted && matches!((&list.fetch, &core.health), (Fetch::None, Health::Active)) {
             let pending = core.connection.submit_acquire(list.hand.member, 1, 1);
             core.outstanding.insert(pending.number());
@@ -129,11 +128,10 @@ impl Stack {
     }
 
     fn bind_named(&self, dvipa: Dvipa, port: u16) -> Result<BoundPort, StackError> {
+        self.enter_if_needed(dvipa)?;
         let mut core = self.core.lock();
         core.look(dvipa);
-        if let Health::Fenced = core.health {
-            return Err(StackError::Fenced);
-        }
+        core.alive()?;
         let list = core.lists.get_mut(&dvipa).ok_or(StackError::NotSysplexPorts { dvipa })?;
         let member = list.hand.member;
         match list.hand.pick(port) {
@@ -184,9 +182,7 @@ impl Stack {
     /// [`StackError::Fenced`].
     pub fn adopt(&self, dvipa: Dvipa, in_use: &PortSet) -> Result<Vec<BoundPort>, StackError> {
         let mut core = self.core.lock();
-        if let Health::Fenced = core.health {
-            return Err(StackError::Fenced);
-        }
+        core.alive()?;
         let list = core.lists.get_mut(&dvipa).ok_or(StackError::NotSysplexPorts { dvipa })?;
         let (stay, parts) = list.hand.read(in_use);
         core.give_back(dvipa, &parts);

@@ -12,11 +12,14 @@ use crate::facility::CallError;
 use crate::facility::Connection;
 use crate::facility::Pending;
 use crate::ident::Dvipa;
+use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::structure::Grant;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
+use crate::structure::StopCause;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +28,11 @@ use std::sync::Arc;
 pub(super) struct Core {
     pub(super) connection: Connection,
     pub(super) health: Health,
+    /// Whether the allowable ports were given and every list joined since the last attach: a
+    /// restored store, or a full one, lets a stack attach and no more.
+    pub(super) entered: bool,
+    /// Why nothing is granted, as the facility last said.
+    pub(super) stopped: Option<StopCause>,
     pub(super) lists: BTreeMap<Dvipa, List>,
     pub(super) leaving: Leaving,
     /// Numbers of acquires and claims of this incarnation whose answer was not taken up.
@@ -38,7 +46,8 @@ pub(super) struct Core {
 pub(super) enum Health {
     Active,
     Unreachable(CallError),
-    Fenced,
+    /// Over, and what every caller hears.
+    Fenced(StackError),
 }
 
 /// One DVIPA's list as this stack sees it.
@@ -74,10 +83,11 @@ impl List {
 
 impl Core {
     pub(super) fn state(&self) -> State {
-        match self.health {
-            Health::Active => State::Active,
-            Health::Unreachable(_) => State::Unreachable,
-            Health::Fenced => State::Fenced,
+        match (&self.health, self.stopped) {
+            (Health::Active, None) => State::Active,
+            (Health::Active, Some(cause)) => State::Stopped(cause),
+            (Health::Unreachable(_), _) => State::Unreachable,
+            (Health::Fenced(_), _) => State::Fenced,
         }
     }
 
@@ -89,12 +99,29 @@ impl Core {
         self.lists.iter().map(of_list).collect()
     }
 
+    /// The error of a stack that is over.
+    pub(super) fn alive(&self) -> Result<(), StackError> {
+        if let Health::Fenced(error) = &self.health { Err(error.clone()) } else { Ok(()) }
+    }
+
+    /// Everything that the facility may have as this stack's, as far as it knows: what is in hand,
+    /// and what is on its way back.
+    pub(super) fn reported(&self) -> Vec<ReportedGrant> {
+        let in_hand = self.lists.iter().flat_map(|(dvipa, list)| list.hand.reported(target(*dvipa)));
+        let mut all: BTreeMap<(Target, Lsn), ReportedGrant> = BTreeMap::new();
+        for reported in in_hand.chain(self.leaving.reported()) {
+            let known = all.entry((reported.target, reported.lsn)).or_insert(reported);
+            known.mask = known.mask.or(reported.mask);
+        }
+        all.into_values().collect()
+    }
+
     /// The error of a request that cannot be made now.
     pub(super) fn ready(&self) -> Result<(), StackError> {
         match &self.health {
             Health::Active => Ok(()),
             Health::Unreachable(cause) => Err(StackError::Unreachable { cause: cause.clone() }),
-            Health::Fenced => Err(StackError::Fenced),
+            Health::Fenced(error) => Err(error.clone()),
         }
     }
 
@@ -141,6 +168,7 @@ impl Core {
         if !self.outstanding.remove(&number) {
             return Ok(());
         }
+        self.stopped = None;
         for grant in &grants {
             self.take_up(dvipa, grant, PortMask::NONE);
         }
@@ -165,7 +193,7 @@ impl Core {
             if let Some(observer) = &self.observer {
                 observer.releasing(target(dvipa), part.group, part.grant, part.mask);
             }
-            self.leaving.add(list.hand.member, *part);
+            self.leaving.add(target(dvipa), list.hand.member, *part);
         }
         self.send_releases();
     }
@@ -173,13 +201,14 @@ impl Core {
     /// What a failed call means for this stack, and for its caller.
     pub(super) fn fail(&mut self, cause: CallError) -> StackError {
         match cause {
-            CallError::Refused(Refusal::StaleIncarnation { .. }) => {
-                self.fence();
-                StackError::Fenced
+            CallError::Refused(Refusal::StaleIncarnation { .. }) => self.fence(StackError::Fenced),
+            CallError::Refused(refusal @ Refusal::GrantsStopped { cause }) => {
+                self.stopped = Some(cause);
+                StackError::Refused(refusal)
             }
             CallError::Refused(refusal) if !needs_attach(&refusal) => StackError::Refused(refusal),
             cause => {
-                if !matches!(self.health, Health::Fenced) {
+                if !matches!(self.health, Health::Fenced(_)) {
                     self.health = Health::Unreachable(cause.clone());
                 }
                 StackError::Unreachable { cause }
@@ -187,9 +216,9 @@ impl Core {
         }
     }
 
-    /// A newer life has attached: everything is that one's.
-    fn fence(&mut self) {
-        self.health = Health::Fenced;
+    /// This life is over: everything held is another's, or nobody's.
+    pub(super) fn fence(&mut self, error: StackError) -> StackError {
+        self.health = Health::Fenced(error.clone());
         self.connection.give_up();
         let observer = self.observer.clone();
         self.drop_all(|target, Part { group, grant, mask }| {
@@ -197,6 +226,7 @@ impl Core {
                 observer.stopped(target, group, grant, mask);
             }
         });
+        error
     }
 
     /// Forgets everything held, without a release.

@@ -10,8 +10,10 @@ use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
+use crate::ident::Target;
 use crate::structure::Grant;
 use crate::structure::Member;
+use crate::structure::ReportedGrant;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -35,6 +37,9 @@ struct Held {
     used: PortMask,
     /// From an earlier life; its sockets were not read yet.
     unread: bool,
+    /// Of a lost history, and granting is stopped: what is in use stays, nothing is handed out
+    /// (protocol.md R19).
+    frozen: bool,
 }
 
 /// Ports of one grant.
@@ -64,12 +69,29 @@ impl Hand {
     /// Takes up a grant: unread, or with `used` of its ports in use and the others free.
     pub(super) fn take_up(&mut self, grant: &Grant, used: PortMask, unread: bool, order: &mut Order) {
         let Grant { lsn, group, mask, .. } = *grant;
-        self.held.insert(lsn, Held { group, mask, used: used.and(mask), unread });
+        self.held.insert(lsn, Held { group, mask, used: used.and(mask), unread, frozen: false });
         if !unread {
-            let mut ports: Vec<u16> = mask.without(used).ports(group).collect();
-            ports.retain(|port| !self.distributed.contains(*port));
-            order.shuffle(&mut ports);
-            self.free.extend(ports.into_iter().map(|port| (port, lsn)));
+            self.free_all(lsn, order);
+        }
+    }
+
+    /// Puts every port of a grant that is not in use into the queue, in an order of its own.
+    fn free_all(&mut self, grant: Lsn, order: &mut Order) {
+        let Some(held) = self.held.get(&grant) else { return };
+        let mut ports: Vec<u16> = held.mask.without(held.used).ports(held.group).collect();
+        ports.retain(|port| !self.distributed.contains(*port));
+        order.shuffle(&mut ports);
+        self.free.extend(ports.into_iter().map(|port| (port, grant)));
+    }
+
+    /// Keeps the free ports of a grant from being handed out, or lets them be again.
+    pub(super) fn freeze(&mut self, grant: Lsn, frozen: bool, order: &mut Order) {
+        let Some(held) = self.held.get_mut(&grant).filter(|held| held.frozen != frozen) else { return };
+        held.frozen = frozen;
+        if frozen {
+            self.free.retain(|(_, of)| *of != grant);
+        } else if !held.unread {
+            self.free_all(grant, order);
         }
     }
 
@@ -105,7 +127,8 @@ impl Hand {
         });
         if used {
             self.mark(grant, port, false);
-            if !self.distributed.contains(port) {
+            let frozen = self.held.get(&grant).is_some_and(|held| held.frozen);
+            if !frozen && !self.distributed.contains(port) {
                 self.free.push_back((port, grant));
             }
         }
@@ -122,7 +145,7 @@ impl Hand {
     /// Gives up whole idle grants as long as `keep` free ports stay; those that were idle longest
     /// go first.
     pub(super) fn give_up_idle(&mut self, keep: u32) -> Vec<Part> {
-        let is_idle = |held: &Held| held.used.is_empty() && !held.unread;
+        let is_idle = |held: &Held| held.used.is_empty() && !held.unread && !held.frozen;
         let mut idle: BTreeSet<Lsn> =
             self.held.iter().filter(|(_, held)| is_idle(held)).map(|(grant, _)| *grant).collect();
         let longest_first = self.free.iter().map(|(_, grant)| *grant).filter(|grant| idle.remove(grant));
@@ -201,6 +224,13 @@ impl Hand {
     /// The ports of a grant; `None` if it is not held.
     pub(super) fn mask(&self, grant: Lsn) -> Option<PortMask> {
         self.held.get(&grant).map(|held| held.mask)
+    }
+
+    /// Every grant with all its ports, for the report at an attach.
+    pub(super) fn reported(&self, target: Target) -> impl Iterator<Item = ReportedGrant> {
+        let reported =
+            move |(lsn, held): (&Lsn, &Held)| ReportedGrant { lsn: *lsn, target, group: held.group, mask: held.mask };
+        self.held.iter().map(reported)
     }
 
     /// Every grant's token.

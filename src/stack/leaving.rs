@@ -11,8 +11,10 @@ use crate::facility::Connection;
 use crate::facility::Pending;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
+use crate::ident::Target;
 use crate::structure::Member;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use std::collections::VecDeque;
 
 /// Releases without an answer.
@@ -21,6 +23,7 @@ pub(super) struct Leaving(VecDeque<Release>);
 
 #[derive(Debug)]
 struct Release {
+    target: Target,
     member: Member,
     part: Part,
     /// `None`: to be sent, again or for the first time.
@@ -40,7 +43,9 @@ enum Outcome {
 fn outcome<T>(answer: Result<T, CallError>) -> Outcome {
     match answer {
         Ok(_) => Outcome::Over,
-        Err(CallError::Refused(Refusal::Overloaded | Refusal::StorageFull)) => Outcome::Again,
+        Err(CallError::Refused(Refusal::Overloaded | Refusal::StorageFull | Refusal::GrantsStopped { .. })) => {
+            Outcome::Again
+        }
         Err(CallError::Refused(
             Refusal::StaleToken { .. } | Refusal::NotOwner { .. } | Refusal::NotJoined | Refusal::UnknownList { .. },
         )) => Outcome::Over,
@@ -50,8 +55,8 @@ fn outcome<T>(answer: Result<T, CallError>) -> Outcome {
 
 impl Leaving {
     /// Notes ports that go back; [`send`](Self::send) sends them.
-    pub(super) fn add(&mut self, member: Member, part: Part) {
-        self.0.push_back(Release { member, part, sent: None });
+    pub(super) fn add(&mut self, target: Target, member: Member, part: Part) {
+        self.0.push_back(Release { target, member, part, sent: None });
     }
 
     /// Sends what was not sent, looks at the answers that are there, and never waits.
@@ -101,6 +106,16 @@ impl Leaving {
     pub(super) fn mask(&self, grant: Lsn) -> PortMask {
         let of_grant = self.0.iter().filter(|release| release.part.grant == grant);
         of_grant.fold(PortMask::NONE, |mask, release| mask.or(release.part.mask))
+    }
+
+    /// What the facility may have as ours still, for the report at an attach.
+    pub(super) fn reported(&self) -> impl Iterator<Item = ReportedGrant> {
+        self.0.iter().map(|Release { target, part: Part { group, grant, mask }, .. }| ReportedGrant {
+            lsn: *grant,
+            target: *target,
+            group: *group,
+            mask: *mask,
+        })
     }
 
     /// After an attach: what the facility still has as ours goes back under the new incarnation,

@@ -11,6 +11,7 @@
 //! an answer was lost.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod attach;
 mod bind;
 mod core;
@@ -19,9 +20,11 @@ mod hand;
 mod leaving;
 mod order;
 
+pub use agent::AgentLock;
 pub use error::StackError;
 
 use self::core::Core;
+use crate::facility::Position;
 use crate::facility::random_u64;
 use crate::ident::Dvipa;
 use crate::ident::GroupNumber;
@@ -32,6 +35,7 @@ use crate::ident::Target;
 use crate::profile::Profile;
 use crate::structure::Grant;
 use crate::structure::Introduction;
+use crate::structure::StopCause;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::fmt;
@@ -48,6 +52,8 @@ pub struct Stack {
     arrived: Condvar,
     /// One attach at a time.
     attaching: Mutex<()>,
+    /// Held for life.
+    _lock: Option<AgentLock>,
 }
 
 /// How a stack behaves.
@@ -62,16 +68,22 @@ pub struct Options {
     pub prefetch_below: u32,
     /// Hears of every grant and release, in order.
     pub observer: Option<Arc<dyn Observer>>,
+    /// What [`Stack::position`] said in an earlier life, if it was kept: a store that lost data since
+    /// is told by it. `None` is always safe; after [`StackError::ReceiptBad`] it must be `None`.
+    pub position: Option<Position>,
+    /// The lock of this stack's agent, taken before: the stack holds it for life. `None` only where
+    /// no other process of this kernel can be the same stack.
+    pub lock: Option<AgentLock>,
 }
 
 impl Default for Options {
-    /// A random key, no promise, the next group when 16 ports are left.
+    /// A random key, no promise, the next group when 16 ports are left, no lock.
     fn default() -> Self {
         let mut seed = [0; 32];
         for bytes in seed.chunks_exact_mut(8) {
             bytes.copy_from_slice(&random_u64().to_le_bytes());
         }
-        Self { seed, promise_ms: 0, prefetch_below: 16, observer: None }
+        Self { seed, promise_ms: 0, prefetch_below: 16, observer: None, position: None, lock: None }
     }
 }
 
@@ -106,6 +118,9 @@ pub struct Adopted {
     pub grants: Vec<Grant>,
     /// Ports in use here that are this stack's no longer: close their sockets.
     pub stopped: Vec<(Dvipa, u16)>,
+    /// Why nothing is granted, if granting is stopped: an operator must act, but for
+    /// [`StopCause::PowerLoss`].
+    pub granting: Option<StopCause>,
 }
 
 /// Whether a stack can get new groups.
@@ -113,9 +128,12 @@ pub struct Adopted {
 pub enum State {
     /// It can.
     Active,
+    /// Attached, and nothing is granted to anybody, for this cause, as the facility last said; ports
+    /// in hand can be used, those of a lost history once granting goes on and it has reattached.
+    Stopped(StopCause),
     /// Not until it has reattached; ports in hand can be used.
     Unreachable,
-    /// Never again: a newer life has attached.
+    /// Never again: a newer life has attached, or its position was no good.
     Fenced,
 }
 
@@ -151,6 +169,12 @@ impl Stack {
     #[must_use]
     pub fn releases_outstanding(&self) -> usize {
         self.core.lock().leaving.len()
+    }
+
+    /// How far it has seen: an agent may keep this for its next life's [`Options::position`].
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.core.lock().connection.position()
     }
 
     /// The profile it was started with.

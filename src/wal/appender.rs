@@ -6,19 +6,22 @@
 
 use super::begin;
 use super::constants::BLOCK_SIZE;
+use super::constants::FRAME_HEADER_SIZE;
 use super::constants::frame_size;
 use super::constants::payload_size_max;
+use super::entries::Seal;
+use super::entries::SegmentEntry;
 use super::error::Operation;
 use super::error::StoreError;
 use super::frame;
 use super::frame::FrameHeader;
 use super::keeper::ManifestKeeper;
 use super::manifest::ChainEnd;
-use super::manifest::Seal;
-use super::manifest::SegmentEntry;
+use super::manifest::StopMark;
 use super::replay::Replayed;
 use super::segment;
 use super::segment::SegmentHeader;
+use super::spare::Source;
 use super::spare::SpareFiller;
 use super::survey::Survey;
 use super::watermark::WatermarkFile;
@@ -46,6 +49,9 @@ pub struct OpenStamp {
     pub boot_ms: BootMs,
     /// The wall time, in ms.
     pub wall: WallMs,
+    /// Whether MANIFEST notes it when the machine went down and the last frame may have been
+    /// acknowledged.
+    pub wait_after_power_loss: bool,
 }
 
 /// Where the log is being written.
@@ -110,27 +116,29 @@ impl Appender {
     }
 
     /// Appends one frame of `count` records and syncs it; returns its first lsn. The frame's wall
-    /// time is `wall` or that of the frame before, whichever is later.
+    /// time is `wall` or that of the frame before, whichever is later. Never
+    /// [`Full`](StoreError::Full) for a payload within [`room`](Self::room), where the file system
+    /// writes in place.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] changes nothing. Any other error is final: the outcome is unknown
-    /// and every later call is refused with [`StoreError::Poisoned`].
+    /// [`StoreError::TooLarge`] and [`StoreError::Full`] change nothing. Any other error is final:
+    /// the outcome is unknown and every later call is refused with [`StoreError::Poisoned`].
     pub fn append(&mut self, payload: &[u8], count: u32, wall: WallMs, boot: BootMs) -> Result<Lsn, StoreError> {
         self.check_usable()?;
         let size_max = self.payload_max();
         if payload.is_empty() || count == 0 || payload.len() > size_max {
             return Err(StoreError::TooLarge { size: payload.len(), count, size_max });
         }
-        self.is_poisoned = true;
-        let first = self.append_checked(payload, count, wall, boot)?;
-        self.is_poisoned = false;
-        Ok(first)
+        self.guarded(|appender| {
+            if appender.tail.offset + frame_size(payload.len()) > appender.tail.size {
+                appender.rotate_checked()?;
+            }
+            appender.make_safe()?;
+            appender.write_frame(payload, count, wall, boot)
+        })
     }
 
-    fn append_checked(&mut self, payload: &[u8], count: u32, wall: WallMs, boot: BootMs) -> Result<Lsn, StoreError> {
-        if self.tail.offset + frame_size(payload.len()) > self.tail.size {
-            self.rotate_checked()?;
-        }
+    fn write_frame(&mut self, payload: &[u8], count: u32, wall: WallMs, boot: BootMs) -> Result<Lsn, StoreError> {
         self.wall = self.wall.max(wall);
         let header = FrameHeader {
             first: self.next,
@@ -152,7 +160,65 @@ impl Appender {
         Ok(header.first)
     }
 
-    fn check_usable(&self) -> Result<(), StoreError> {
+    /// Bytes of payload that the next frame may have without needing anything from the file system:
+    /// the whole limit with a ready spare behind the tail, else what the tail has left; 0 as long as
+    /// the next open could not do without room either.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if self.is_poisoned || !self.is_safe() {
+            return 0;
+        }
+        if self.spare.is_ready() && self.spare.has_reserve() {
+            return self.payload_max();
+        }
+        let left = (self.tail.size - self.tail.offset) as usize;
+        left.saturating_sub(FRAME_HEADER_SIZE).min(self.payload_max())
+    }
+
+    /// Tries to get now what later frames, a rotation and the next open need: the reserve, the
+    /// spare, and room in MANIFEST.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] and [`StoreError::Io`] of spare and reserve change nothing, it may be
+    /// tried again; a failed write of MANIFEST is final.
+    pub fn prepare(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        self.guarded(|appender| appender.keeper.prepare())?;
+        self.spare.finish_reserve()?;
+        self.spare.finish_spare()
+    }
+
+    /// Whether the next open finds all that it may need on a full disk.
+    fn is_safe(&self) -> bool {
+        self.keeper.is_ready() && (self.spare.has_reserve() || self.spare.is_ready())
+    }
+
+    fn make_safe(&self) -> Result<(), StoreError> {
+        if self.is_safe() {
+            return Ok(());
+        }
+        self.keeper.prepare()?;
+        if self.spare.is_ready() { Ok(()) } else { self.spare.finish_reserve() }
+    }
+
+    /// Gives the log up: whoever writes it holds a state that is ahead of it. Every later call is
+    /// refused.
+    pub const fn give_up(&mut self) {
+        self.is_poisoned = true;
+    }
+
+    /// Makes changes of which every failure but want of room is final.
+    pub(super) fn guarded<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.is_poisoned = true;
+        let done = change(self);
+        self.is_poisoned = done.as_ref().is_err_and(|error| !error.is_full());
+        done
+    }
+
+    pub(super) fn check_usable(&self) -> Result<(), StoreError> {
         if self.is_poisoned { Err(StoreError::Poisoned { dir: self.dir.clone() }) } else { Ok(()) }
     }
 
@@ -166,28 +232,34 @@ impl Appender {
         if self.tail.offset == BLOCK_SIZE {
             return Ok(());
         }
-        self.is_poisoned = true;
-        self.rotate_checked()?;
-        self.is_poisoned = false;
-        Ok(())
+        self.guarded(Self::rotate_checked)
     }
 
+    /// Everything that may need room comes before anything is changed.
     fn rotate_checked(&mut self) -> Result<(), StoreError> {
+        self.keeper.prepare()?;
+        self.spare.finish_reserve()?;
+        self.spare.finish_spare()?;
         let manifest = self.keeper.manifest();
         let number = manifest.next_segment;
         let salt = segment::salt(&manifest.receipt_key, manifest.uuid, number, self.stamp.history);
-        let header = SegmentHeader { uuid: manifest.uuid, number, size: manifest.segment_size, salt };
-        let next = Tail::take(&self.spare, &self.disk, &self.dir, &header, self.tail.end)?;
+        let mut header = SegmentHeader { uuid: manifest.uuid, number, size: manifest.segment_size, salt };
+        let next = Tail::take(&self.spare, Source::Spare, &self.disk, &self.dir, &mut header, self.tail.end)?;
         let seal = Seal { end: self.tail.end, offset: self.tail.offset, wall: self.wall };
         let entry = SegmentEntry { number, size: header.size, first: self.next, sealed: None };
-        self.keeper.change(|manifest| {
+        let changed = self.keeper.change(|manifest| {
             if let Some(tail) = manifest.segments.last_mut() {
                 tail.sealed = Some(seal);
             }
             manifest.segments.push(entry);
             manifest.next_segment = number + 1;
             manifest.proven = manifest.proven.max(seal.end.lsn);
-        })?;
+        });
+        if changed.as_ref().is_err_and(StoreError::is_full) {
+            // Nothing lists it: its room is not lost. If this fails the next open removes it.
+            let _ = self.spare.give_back(Source::Spare, number);
+        }
+        changed?;
         let sealed = std::mem::replace(&mut self.tail, next);
         sealed.cut();
         self.watermark.sync()
@@ -211,19 +283,25 @@ impl Appender {
         self.tail.end.lsn
     }
 
-    /// The first lsn of this open's history.
+    /// The first lsn of the youngest history.
     #[must_use]
     pub const fn open_first(&self) -> Lsn {
         self.open_first
     }
 
-    /// This open's history.
+    /// The youngest history: this open's, or one begun since.
     #[must_use]
     pub const fn history(&self) -> HistoryId {
         self.stamp.history
     }
 
-    /// This open's epoch.
+    /// Why granting must stop, as MANIFEST notes it.
+    #[must_use]
+    pub fn stop(&self) -> StopMark {
+        self.keeper.manifest().stop
+    }
+
+    /// The epoch: one more with every open and every history begun since.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
@@ -277,15 +355,16 @@ impl Appender {
 }
 
 impl Tail {
-    /// Takes the spare into use; nothing lists it yet.
+    /// Takes the spare or the reserve into use; nothing lists it yet.
     pub(super) fn take(
         spare: &SpareFiller,
+        source: Source,
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        header: &SegmentHeader,
+        header: &mut SegmentHeader,
         end: ChainEnd,
     ) -> Result<Self, StoreError> {
-        drop(spare.take(header)?);
+        spare.take(source, header)?;
         Self::open(disk, dir, header, BLOCK_SIZE, end)
     }
 
@@ -305,8 +384,10 @@ impl Tail {
 
     /// Writes a frame at the end, durably.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_at(bytes, self.offset).map_err(|error| StoreError::io(&self.path, Operation::Write, error))?;
-        self.file.sync_data().map_err(|error| StoreError::io(&self.path, Operation::Sync, error))?;
+        let path = &self.path;
+        let failed = |operation| move |error| StoreError::failed(path, operation, error);
+        self.file.write_at(bytes, self.offset).map_err(failed(Operation::Write))?;
+        self.file.sync_data().map_err(failed(Operation::Sync))?;
         self.offset += bytes.len() as u64;
         Ok(())
     }

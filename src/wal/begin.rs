@@ -2,7 +2,8 @@
 //! the new one:
 //!
 //! 1. the frame above what is proven durable is encoded anew into a new segment and synced, because
-//!    its bytes may be in the page cache only;
+//!    its bytes may be in the page cache only; the segment is the spare or, on a full disk, the
+//!    reserve;
 //! 2. MANIFEST, both copies: the old tail sealed behind the last proven frame, the new segment, the
 //!    next epoch, the new history;
 //! 3. only then the watermark moves, and what nothing lists is removed.
@@ -14,21 +15,23 @@ use super::appender::Tail;
 use super::constants::LOG_DIR;
 use super::constants::MANIFEST;
 use super::constants::MANIFEST_COPY;
-use super::constants::TEMPORARY;
 use super::constants::frame_size_max;
+use super::entries::Seal;
+use super::entries::SegmentEntry;
 use super::error::Operation;
 use super::error::StoreError;
 use super::frame;
 use super::frame::FrameHeader;
+use super::history;
+use super::history::Beginning;
 use super::keeper::ManifestKeeper;
 use super::manifest::ChainEnd;
-use super::manifest::HistoryEntry;
 use super::manifest::Manifest;
-use super::manifest::Seal;
-use super::manifest::SegmentEntry;
+use super::manifest::StopMark;
 use super::replay::Replayed;
 use super::segment;
 use super::segment::SegmentHeader;
+use super::spare::Source;
 use super::spare::SpareFiller;
 use super::survey;
 use super::survey::Survey;
@@ -40,6 +43,7 @@ use crate::disk::Access;
 use crate::disk::Disk;
 use crate::disk::LatchDisk;
 use crate::disk::LockGuard;
+use crate::disk::Shortage;
 use crate::ident::Lsn;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,15 +57,20 @@ pub(super) fn begin(
     lock: Box<dyn LockGuard>,
 ) -> Result<Appender, StoreError> {
     survey.check_lock(dir, &*lock)?;
-    let latched: Arc<dyn Disk> = Arc::new(LatchDisk::new(Arc::clone(&disk)));
+    check_writable(&*disk, dir, &survey)?;
+    let latch = LatchDisk::new(Arc::clone(&disk));
+    let latched: Arc<dyn Disk> = Arc::new(latch.clone());
+    let is_power_loss = stamp.wait_after_power_loss && survey.may_have_lost_power(&replayed, stamp);
     let manifest = survey.manifest;
-    let keeper = ManifestKeeper::new(Arc::clone(&latched), dir, manifest.clone());
+    let keeper = ManifestKeeper::open(latch, dir, manifest.clone())?;
     if let Some(name) = survey.to_mend {
         keeper.mend(name)?;
     }
+    // From here on no change of MANIFEST needs room; what a new segment needs may be used up for it.
+    keeper.prepare()?;
     let spare = SpareFiller::new(Arc::clone(&disk), dir, manifest.segment_size);
     let open = Opening { disk: &disk, latched: &latched, dir, manifest: &manifest, replayed: &replayed, stamp };
-    let open_first = replayed.end.lsn.next_history_first();
+    let open_first = history::next_first(&manifest, replayed.end.lsn, Lsn::ZERO);
     let is_clean_end = replayed.above.is_none() && replayed.torn_bytes == 0;
     let number = open.next_number()?;
     let (tail, entry, number) = if is_clean_end {
@@ -70,27 +79,20 @@ pub(super) fn begin(
         let (tail, entry) = open.new_tail(&spare, number, open_first)?;
         (tail, Some(entry), number + 1)
     };
-    let epoch = manifest.epoch + 1;
     keeper.change(|manifest| {
         if let (Some(entry), Some(old)) = (entry, manifest.segments.last_mut()) {
             old.sealed = Some(Seal { end: replayed.proven, offset: replayed.offset, wall: replayed.proven_wall });
             manifest.segments.push(entry);
         }
         manifest.next_segment = number;
-        manifest.epoch = epoch;
         manifest.proven = manifest.proven.max(replayed.end.lsn);
-        // A history that kept no record proves nothing to anybody: the next one takes its place, so
-        // that a crash loop does not make MANIFEST grow. Under the same boot its clock stays: a
-        // quarantine counts from the first open under the boot, not from the latest.
-        let mut boot_ms = stamp.boot_ms;
-        if let Some(empty) = manifest.histories.pop_if(|last| last.first == open_first)
-            && empty.boot == stamp.boot
-        {
-            boot_ms = boot_ms.min(empty.boot_ms);
+        if is_power_loss && manifest.stop == StopMark::None {
+            manifest.stop = StopMark::PowerLoss;
         }
-        let (id, first, boot, wall) = (stamp.history, open_first, stamp.boot, stamp.wall);
-        manifest.histories.push(HistoryEntry { id, first, epoch, boot, boot_ms, wall });
+        let (id, boot, boot_ms, wall) = (stamp.history, stamp.boot, stamp.boot_ms, stamp.wall);
+        history::begin(manifest, replayed.end.lsn, open_first, Beginning { id, boot, boot_ms, wall });
     })?;
+    let epoch = manifest.epoch + 1;
     let mark = Watermark {
         uuid: manifest.uuid,
         epoch,
@@ -102,6 +104,8 @@ pub(super) fn begin(
     };
     let watermark = WatermarkFile::open(&*latched, dir, mark)?;
     open.tidy_up(&keeper.manifest());
+    // Without it nothing is appended; the open itself does not need it.
+    let _ = spare.finish_reserve();
     Ok(Appender {
         disk: latched,
         dir: dir.to_owned(),
@@ -120,6 +124,17 @@ pub(super) fn begin(
         buffer: Vec::new(),
         _lock: lock,
     })
+}
+
+/// A read-only file system is named before anything is tried.
+fn check_writable(disk: &dyn Disk, dir: &Path, survey: &Survey) -> Result<(), StoreError> {
+    let believed = if survey.to_mend == Some(MANIFEST) { MANIFEST_COPY } else { MANIFEST };
+    let path = dir.join(believed);
+    match disk.open(&path, Access::ReadWrite) {
+        Ok(_) => Ok(()),
+        Err(error) if Shortage::of(&error) == Some(Shortage::ReadOnly) => Err(StoreError::ReadOnly { path }),
+        Err(error) => Err(StoreError::io(&path, Operation::Open, error)),
+    }
 }
 
 /// What the steps share.
@@ -144,8 +159,9 @@ impl Opening<'_> {
     fn new_tail(&self, spare: &SpareFiller, number: u64, open_first: Lsn) -> Result<(Tail, SegmentEntry), StoreError> {
         let manifest = self.manifest;
         let salt = segment::salt(&manifest.receipt_key, manifest.uuid, number, self.stamp.history);
-        let header = SegmentHeader { uuid: manifest.uuid, number, size: manifest.segment_size, salt };
-        let mut tail = Tail::take(spare, self.latched, self.dir, &header, self.replayed.proven)?;
+        let mut header = SegmentHeader { uuid: manifest.uuid, number, size: manifest.segment_size, salt };
+        let source = self.find_segment(spare)?;
+        let mut tail = Tail::take(spare, source, self.latched, self.dir, &mut header, self.replayed.proven)?;
         let mut first = open_first;
         if let Some(above) = &self.replayed.above {
             first = above.first;
@@ -157,6 +173,29 @@ impl Opening<'_> {
             tail.end = ChainEnd { lsn: frame_header.last(), crc };
         }
         Ok((tail, SegmentEntry { number, size: header.size, first, sealed: None }))
+    }
+
+    /// The spare, made now if there is none; on a full disk the reserve; if that was taken by an open
+    /// that did not come to an end, what that one made of it.
+    fn find_segment(&self, spare: &SpareFiller) -> Result<Source, StoreError> {
+        match spare.finish_spare() {
+            Err(error) if error.is_full() => {}
+            other => return other.map(|()| Source::Spare),
+        }
+        let full = match spare.finish_reserve() {
+            Err(error) if error.is_full() => error,
+            other => return other.map(|()| Source::Reserve),
+        };
+        let Some(orphan) = self.largest_orphan()? else { return Err(full) };
+        spare.give_back(Source::Reserve, orphan)?;
+        spare.finish_reserve().map(|()| Source::Reserve)
+    }
+
+    fn largest_orphan(&self) -> Result<Option<u64>, StoreError> {
+        let entries = survey::list(&**self.disk, &self.dir.join(LOG_DIR))?;
+        let is_listed = |number: &u64| self.manifest.segments.iter().any(|segment| segment.number == *number);
+        let sized = entries.iter().filter_map(|entry| Some((entry.size, segment::number_of(&entry.name)?)));
+        Ok(sized.filter(|(_, number)| !is_listed(number)).max().map(|(_, number)| number))
     }
 
     /// The frame above what is proven, from the old tail.
@@ -187,9 +226,6 @@ impl Opening<'_> {
     /// Removes what nothing lists and gives back what lies behind sealed ends. The open counts
     /// already: what fails here is only space, and the next open tries again.
     fn tidy_up(&self, manifest: &Manifest) {
-        for name in [MANIFEST, MANIFEST_COPY] {
-            let _ = self.disk.remove_file(&self.dir.join(format!("{name}{TEMPORARY}")));
-        }
         for entry in survey::list(&**self.disk, &self.dir.join(LOG_DIR)).unwrap_or_default() {
             let Some(number) = segment::number_of(&entry.name) else { continue };
             let path = segment::path(self.dir, number);

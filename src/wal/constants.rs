@@ -38,6 +38,17 @@ pub const SEGMENT_SIZE_DEFAULT: u64 = 16 * 1_024 * 1_024;
 /// Most bytes that MANIFEST may have.
 pub const MANIFEST_SIZE_MAX: u64 = 64 * 1_024 * 1_024;
 
+/// The two files of MANIFEST and the two that are exchanged with them have sizes that are multiples
+/// of this, in bytes, so that a change needs no room.
+pub const MANIFEST_STEP: u64 = 16 * 1_024;
+
+/// How many bytes are left free in them at least when they are made larger.
+pub const MANIFEST_HEADROOM: u64 = 8 * 1_024;
+
+/// How many bytes must be free in them before anything is appended: what the next open, and a
+/// rotation before it, may add.
+pub const MANIFEST_HEADROOM_MIN: u64 = 1_024;
+
 /// How many checkpoints MANIFEST may list.
 pub const CHECKPOINT_COUNT_MAX: usize = 2;
 
@@ -61,14 +72,18 @@ pub const LOCK: &str = "LOCK";
 pub const MANIFEST: &str = "MANIFEST";
 /// Its copy.
 pub const MANIFEST_COPY: &str = "MANIFEST.bak";
-/// Appended to the name of a file that is being made.
+/// Appended to the name of a file that is being made, or is kept to be exchanged with it.
 pub const TEMPORARY: &str = ".tmp";
+/// Appended to the name of a MANIFEST that is made where there is none yet.
+pub const FRESH: &str = ".new";
 /// The hint how far the log is durable.
 pub const WATERMARK: &str = "WATERMARK";
 /// The directory of the segments.
 pub const LOG_DIR: &str = "wal";
 /// The segment that is filled ahead of need, inside [`LOG_DIR`].
 pub const SPARE: &str = "spare";
+/// A small segment in the making for a recovery that finds the disk full, inside [`LOG_DIR`].
+pub const RESERVE: &str = "reserve";
 /// The directory of the checkpoints.
 pub const CHECKPOINT_DIR: &str = "ckpt";
 
@@ -91,6 +106,19 @@ pub const fn frame_size(payload_size: usize) -> u64 {
     ((FRAME_HEADER_SIZE + payload_size) as u64).next_multiple_of(BLOCK_SIZE)
 }
 
+/// The size of the reserve of a store with this segment size, in bytes: a header block and one
+/// largest frame.
+#[must_use]
+pub const fn reserve_size(segment_size: u64) -> u64 {
+    BLOCK_SIZE + frame_size_max(segment_size)
+}
+
+/// The size that a file of MANIFEST gets when it must be made larger for so many bytes.
+#[must_use]
+pub const fn manifest_file_size(content_size: u64) -> u64 {
+    (content_size + MANIFEST_HEADROOM).next_multiple_of(MANIFEST_STEP)
+}
+
 /// Whether a segment may have this size.
 #[must_use]
 pub const fn segment_size_is_valid(size: u64) -> bool {
@@ -102,3 +130,8 @@ const _: () = assert!(FRAME_MAGIC != 0);
 const _: () = assert!(segment_size_is_valid(SEGMENT_SIZE_DEFAULT));
 const _: () = assert!(frame_size_max(SEGMENT_SIZE_MIN) <= SEGMENT_SIZE_MIN - BLOCK_SIZE);
 const _: () = assert!(frame_size_max(SEGMENT_SIZE_DEFAULT) <= SEGMENT_SIZE_DEFAULT - BLOCK_SIZE);
+const _: () = assert!(segment_size_is_valid(reserve_size(SEGMENT_SIZE_MIN)));
+const _: () = assert!(segment_size_is_valid(reserve_size(SEGMENT_SIZE_DEFAULT)));
+const _: () = assert!(reserve_size(SEGMENT_SIZE_MIN) <= SEGMENT_SIZE_MIN);
+const _: () = assert!(payload_size_max(reserve_size(SEGMENT_SIZE_DEFAULT)) == PAYLOAD_SIZE_MAX);
+const _: () = assert!(MANIFEST_HEADROOM_MIN < MANIFEST_HEADROOM);

@@ -1,6 +1,7 @@
 //! Why a store cannot be opened, read or written: each error says what, where and what to do.
 #![forbid(unsafe_code)]
 
+use crate::disk::Shortage;
 use crate::ident::Lsn;
 use crate::ident::StructureName;
 use std::error::Error;
@@ -68,7 +69,8 @@ pub enum StoreError {
     /// LOCK is not the file that MANIFEST notes.
     #[error(
         "{} was copied, moved or restored (LOCK has inode {found}, MANIFEST notes {noted}): if it was moved and the \
-         original is gone, run `portplex store adopt {} --moved`", dir.display(), dir.display()
+         original is gone, run `portplex store adopt {} --moved`; if it comes from a backup, --restored; if the original \
+         goes on, --copy", dir.display(), dir.display()
     )]
     StoreCopied {
         /// The directory.
@@ -152,15 +154,30 @@ pub enum StoreError {
         /// Most bytes a frame takes.
         size_max: usize,
     },
-    /// The disk or the quota is full.
-    #[error("no space left to {operation} {}: make room, then start again", path.display())]
+    /// Room is wanting, and nothing was changed: the same call may be tried again. Never final; where
+    /// the outcome of a write is unknown it is [`Io`](Self::Io), whatever the system said.
+    #[error("cannot {operation} {}: {shortage}", path.display())]
     Full {
         /// The file.
         path: PathBuf,
         /// What was tried.
         operation: Operation,
+        /// What is wanting.
+        shortage: Shortage,
         /// What the system said.
         source: io::Error,
+    },
+    /// The file system is mounted read-only: the store can be read, not opened for writing.
+    #[error("{} is on a read-only file system (EROFS): mount it for writing; nothing was changed", path.display())]
+    ReadOnly {
+        /// The file that cannot be written.
+        path: PathBuf,
+    },
+    /// A file of a checkpoint that is not what MANIFEST says.
+    #[error("{} is not what MANIFEST says: its size or digest differs; make a new checkpoint first", path.display())]
+    CheckpointFile {
+        /// The file.
+        path: PathBuf,
     },
     /// A write failed before; the outcome of what was in flight is unknown.
     #[error("{} was given up after a failed write: open the store again", dir.display())]
@@ -202,6 +219,8 @@ pub enum Operation {
     Sync,
     /// Rename.
     Rename,
+    /// Exchange.
+    Exchange,
     /// Remove.
     Remove,
     /// Cut.
@@ -221,6 +240,7 @@ impl std::fmt::Display for Operation {
             Self::Write => "write",
             Self::Sync => "sync",
             Self::Rename => "rename",
+            Self::Exchange => "exchange",
             Self::Remove => "remove",
             Self::Truncate => "truncate",
             Self::List => "list",
@@ -272,6 +292,9 @@ pub enum ManifestFault {
     /// A bad digest.
     #[error("its digest does not match")]
     Digest,
+    /// Bytes behind its end that are not zero.
+    #[error("it has bytes behind its end that are not zero")]
+    Padding,
     /// A field that cannot be, under a good digest.
     #[error("its field {field} at offset {offset} is impossible")]
     Field {
@@ -349,12 +372,24 @@ pub enum LogFault {
 }
 
 impl StoreError {
-    /// What the system said about a path: a full disk is told apart.
+    /// What the system said about a path where nothing relies on the outcome: want of room is told
+    /// apart.
     pub(crate) fn io(path: &Path, operation: Operation, source: io::Error) -> Self {
         let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, operation, source },
-            _ => Self::Io { path, operation, source },
+        match Shortage::of(&source) {
+            Some(shortage) => Self::Full { path, operation, shortage, source },
+            None => Self::Io { path, operation, source },
         }
+    }
+
+    /// What the system said about a path where the outcome is unknown from now on: final.
+    pub(crate) fn failed(path: &Path, operation: Operation, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), operation, source }
+    }
+
+    /// Whether it is want of room: nothing was changed, and the call may be tried again.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
     }
 }

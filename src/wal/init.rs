@@ -1,4 +1,4 @@
-//! Making a store, and adopting one that was moved.
+//! Making a store.
 //!
 //! MANIFEST comes last: a directory without one, that holds nothing but what `init` itself makes,
 //! is begun again.
@@ -7,23 +7,26 @@
 use super::bytes::all_zero;
 use super::constants::BLOCK_SIZE;
 use super::constants::CHECKPOINT_DIR;
+use super::constants::FRESH;
 use super::constants::LOCK;
 use super::constants::LOG_DIR;
 use super::constants::MANIFEST;
 use super::constants::MANIFEST_COPY;
+use super::constants::RESERVE;
 use super::constants::SPARE;
 use super::constants::SPARE_SLICE_SIZE;
 use super::constants::TEMPORARY;
 use super::constants::WATERMARK;
+use super::constants::reserve_size;
 use super::constants::segment_size_is_valid;
+use super::entries::SegmentEntry;
 use super::error::ManifestFault;
 use super::error::Operation;
 use super::error::StoreError;
-use super::keeper::ManifestKeeper;
-use super::keeper::replace;
+use super::keeper;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
-use super::manifest::SegmentEntry;
+use super::manifest::StopMark;
 use super::segment;
 use super::segment::SegmentHeader;
 use super::survey;
@@ -37,7 +40,6 @@ use crate::ident::StoreUuid;
 use crate::ident::StructureName;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What a store is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,8 @@ impl std::fmt::Debug for Seeds {
 ///
 /// # Errors
 /// [`StoreError::AlreadyAStore`], [`StoreError::NotEmpty`], [`StoreError::SegmentSize`],
-/// [`StoreError::Locked`]; [`StoreError::ManifestCorrupt`] if a store is there whose MANIFEST is
+/// [`StoreError::Locked`]; [`StoreError::Full`], after which it may be tried again;
+/// [`StoreError::ManifestCorrupt`] if a store is there whose MANIFEST is
 /// gone; I/O.
 pub fn init(disk: &dyn Disk, dir: &Path, creation: &Creation, seeds: &Seeds) -> Result<(), StoreError> {
     if !segment_size_is_valid(creation.segment_size) {
@@ -95,22 +98,8 @@ pub fn init(disk: &dyn Disk, dir: &Path, creation: &Creation, seeds: &Seeds) -> 
     let salt = segment::salt(&seeds.receipt_key, seeds.uuid, SEGMENT_FIRST, HistoryId(0));
     let header = SegmentHeader { uuid: seeds.uuid, number: SEGMENT_FIRST, size: creation.segment_size, salt };
     make_segment(disk, dir, &header)?;
-    let bytes = first_manifest(creation, seeds, lock.inode()).encode();
-    replace(disk, dir, MANIFEST, &bytes)?;
-    replace(disk, dir, MANIFEST_COPY, &bytes)
-}
-
-/// Notes the LOCK that is there as the store's own: the store was moved and the original is gone.
-///
-/// # Errors
-/// As [`survey`](super::survey()) and [`lock`](super::lock).
-pub fn adopt_moved(disk: Arc<dyn Disk>, dir: &Path) -> Result<(), StoreError> {
-    let lock = survey::lock(&*disk, dir, LockMode::Exclusive)?;
-    let survey = survey::survey(&*disk, dir)?;
-    if survey.to_mend.is_none() && survey.manifest.lock_inode == lock.inode() {
-        return Ok(());
-    }
-    ManifestKeeper::new(disk, dir, survey.manifest).change(|manifest| manifest.lock_inode = lock.inode())
+    make_reserve(disk, dir, creation.segment_size)?;
+    keeper::make_first(disk, dir, &first_manifest(creation, seeds, lock.inode()))
 }
 
 fn first_manifest(creation: &Creation, seeds: &Seeds, lock_inode: u64) -> Manifest {
@@ -121,7 +110,8 @@ fn first_manifest(creation: &Creation, seeds: &Seeds, lock_inode: u64) -> Manife
         epoch: 0,
         structure: creation.structure,
         receipt_key: seeds.receipt_key,
-        suspect: false,
+        stop: StopMark::None,
+        copied_from: StoreUuid(0),
         segment_size: creation.segment_size,
         lock_inode,
         proven: Lsn::ZERO,
@@ -134,7 +124,7 @@ fn first_manifest(creation: &Creation, seeds: &Seeds, lock_inode: u64) -> Manife
 }
 
 /// Makes a directory if it is missing, durably.
-fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
     let is_new = match disk.create_dir(dir) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
@@ -186,7 +176,7 @@ pub(crate) fn remains(disk: &dyn Disk, dir: &Path) -> Result<Remains, StoreError
         match segment::number_of(&entry.name) {
             Some(SEGMENT_FIRST) if !has_frames(disk, &segment::path(dir, SEGMENT_FIRST))? => {}
             Some(_) => return Ok(Remains::OfStore),
-            None if entry.name == SPARE => {}
+            None if entry.name == SPARE || entry.name == RESERVE => {}
             None => foreign = foreign.or(Some(entry.name)),
         }
     }
@@ -216,12 +206,14 @@ fn has_frames(disk: &dyn Disk, path: &Path) -> Result<bool, StoreError> {
 
 /// Names under which the two MANIFESTs are made. Also an open that found MANIFEST where `init` was
 /// killed, and lost power before the name was durable, leaves the second without the first.
-fn manifest_temporaries() -> [String; 2] {
-    [MANIFEST, MANIFEST_COPY].map(|name| format!("{name}{TEMPORARY}"))
+fn manifest_temporaries() -> [String; 4] {
+    let names = [(MANIFEST, TEMPORARY), (MANIFEST_COPY, TEMPORARY), (MANIFEST, FRESH), (MANIFEST_COPY, FRESH)];
+    names.map(|(name, suffix)| format!("{name}{suffix}"))
 }
 
 fn remove_remains(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
-    let paths = [dir.join(WATERMARK), segment::path(dir, SEGMENT_FIRST), segment::spare_path(dir)];
+    let segments = [segment::path(dir, SEGMENT_FIRST), segment::spare_path(dir), segment::reserve_path(dir)];
+    let paths = segments.into_iter().chain([dir.join(WATERMARK)]);
     for path in manifest_temporaries().map(|name| dir.join(name)).into_iter().chain(paths) {
         match disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -233,26 +225,37 @@ fn remove_remains(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the first segment in full, durably.
-fn make_segment(disk: &dyn Disk, dir: &Path, header: &SegmentHeader) -> Result<(), StoreError> {
-    let path = segment::path(dir, header.number);
-    let failed = |operation| {
-        let path = &path;
-        move |error| StoreError::io(path, operation, error)
-    };
-    let file = disk.create(&path).map_err(failed(Operation::Create))?;
-    let mut slice = vec![0; SPARE_SLICE_SIZE];
-    slice[..BLOCK_SIZE as usize].copy_from_slice(&header.encode());
-    let mut offset = 0;
-    while offset < header.size {
-        let count = (header.size - offset).min(slice.len() as u64);
-        file.write_at(&slice[..count as usize], offset).map_err(failed(Operation::Write))?;
-        slice[..BLOCK_SIZE as usize].fill(0);
-        offset += count;
-    }
-    file.sync_all().map_err(failed(Operation::Sync))?;
+/// Makes the reserve, durably.
+pub(super) fn make_reserve(disk: &dyn Disk, dir: &Path, segment_size: u64) -> Result<(), StoreError> {
+    make_filled(disk, &segment::reserve_path(dir), &[], reserve_size(segment_size))?;
     let log = dir.join(LOG_DIR);
     disk.sync_dir(&log).map_err(|error| StoreError::io(&log, Operation::Sync, error))
+}
+
+/// Makes the first segment in full, durably.
+fn make_segment(disk: &dyn Disk, dir: &Path, header: &SegmentHeader) -> Result<(), StoreError> {
+    make_filled(disk, &segment::path(dir, header.number), &header.encode(), header.size)?;
+    let log = dir.join(LOG_DIR);
+    disk.sync_dir(&log).map_err(|error| StoreError::io(&log, Operation::Sync, error))
+}
+
+/// Makes a file of `size` bytes that starts with `start` and goes on with zeros; its bytes are
+/// durable then, not its name. One that cannot be finished is removed.
+pub(super) fn make_filled(disk: &dyn Disk, path: &Path, start: &[u8], size: u64) -> Result<(), StoreError> {
+    let failed = |operation| move |error| StoreError::io(path, operation, error);
+    let file = disk.create(path).map_err(failed(Operation::Create))?;
+    let fill = || {
+        file.write_at(start, 0).map_err(failed(Operation::Write))?;
+        let zeros = vec![0; SPARE_SLICE_SIZE];
+        let mut offset = start.len() as u64;
+        while offset < size {
+            let count = (size - offset).min(zeros.len() as u64);
+            file.write_at(&zeros[..count as usize], offset).map_err(failed(Operation::Write))?;
+            offset += count;
+        }
+        file.sync_all().map_err(failed(Operation::Sync))
+    };
+    fill().inspect_err(|_| drop(disk.remove_file(path)))
 }
 
 /// The number of a store's first segment.

@@ -6,20 +6,21 @@
 
 use super::bytes::Reader;
 use super::bytes::Writer;
+use super::bytes::all_zero;
 use super::constants::BLOCK_SIZE;
 use super::constants::CHECKPOINT_COUNT_MAX;
-use super::constants::FILE_PATH_LENGTH_MAX;
 use super::constants::FORMAT;
 use super::constants::MANIFEST_MAGIC;
 use super::constants::segment_size_is_valid;
+use super::entries::CheckpointEntry;
+use super::entries::HISTORY_SIZE;
+use super::entries::HistoryEntry;
+use super::entries::SEGMENT_SIZE;
+use super::entries::SegmentEntry;
 use super::error::ManifestFault;
-use crate::ident::BootId;
-use crate::ident::BootMs;
-use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
 use crate::ident::StructureName;
-use crate::ident::WallMs;
 
 /// What a store consists of.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,8 +35,10 @@ pub struct Manifest {
     pub structure: StructureName,
     /// The key of receipts; secret.
     pub receipt_key: [u8; 32],
-    /// The store was restored, or lost data: it grants nothing until an operator decides.
-    pub suspect: bool,
+    /// What the next open notes in the log: why granting must stop.
+    pub stop: StopMark,
+    /// The store that this one was adopted from as a copy; 0 if it is none.
+    pub copied_from: StoreUuid,
     /// The size of new segments in bytes, chosen at `init`.
     pub segment_size: u64,
     /// The inode of LOCK.
@@ -54,6 +57,30 @@ pub struct Manifest {
     pub checkpoints: Vec<CheckpointEntry>,
 }
 
+/// Why granting must stop, noted outside the log because the log could not be written then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopMark {
+    /// It need not.
+    #[default]
+    None,
+    /// The machine went down and the last frame may have been acknowledged.
+    PowerLoss,
+    /// The store was restored from a backup.
+    Restored,
+}
+
+impl StopMark {
+    const ALL: [Self; 3] = [Self::None, Self::PowerLoss, Self::Restored];
+
+    const fn number(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::PowerLoss => 1,
+            Self::Restored => 2,
+        }
+    }
+}
+
 /// The end of a piece of log: what the next frame continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChainEnd {
@@ -61,75 +88,6 @@ pub struct ChainEnd {
     pub lsn: Lsn,
     /// The last frame's crc; 0 = none yet.
     pub crc: u32,
-}
-
-/// One open of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HistoryEntry {
-    /// Drawn at that open.
-    pub id: HistoryId,
-    /// The first lsn it may use.
-    pub first: Lsn,
-    /// The epoch of that open.
-    pub epoch: u64,
-    /// The kernel boot.
-    pub boot: BootId,
-    /// The boot clock at that open, in ms.
-    pub boot_ms: BootMs,
-    /// The wall time at that open, in ms.
-    pub wall: WallMs,
-}
-
-/// One segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentEntry {
-    /// Its number.
-    pub number: u64,
-    /// Its size when it was made, in bytes; a sealed one may be cut to its end.
-    pub size: u64,
-    /// The lowest lsn it may hold.
-    pub first: Lsn,
-    /// Where it ends, once it is sealed.
-    pub sealed: Option<Seal>,
-}
-
-/// Where a sealed segment ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seal {
-    /// Its last lsn and crc; those of the segment before if it has no frame.
-    pub end: ChainEnd,
-    /// The offset behind its last frame, in bytes.
-    pub offset: u64,
-    /// The wall time of its last frame in ms; of the segment before if it has none.
-    pub wall: WallMs,
-}
-
-/// One checkpoint that was proven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointEntry {
-    /// Its generation: the name of its directory.
-    pub generation: u64,
-    /// The structure as of this lsn.
-    pub lsn: Lsn,
-    /// How many items it has.
-    pub count: u64,
-    /// The digest of its content.
-    pub digest: [u8; 32],
-    /// When it was made: wall time in ms.
-    pub wall: WallMs,
-    /// Its files.
-    pub files: Vec<FileEntry>,
-}
-
-/// One file of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileEntry {
-    /// Its path below the checkpoint's directory.
-    pub path: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its BLAKE3.
-    pub digest: [u8; 32],
 }
 
 impl Manifest {
@@ -168,13 +126,13 @@ impl Manifest {
         before.map_or(self.retired, |seal| seal.end)
     }
 
-    /// The file's bytes.
+    /// The file's bytes, without the zeros behind them.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes(&MANIFEST_MAGIC);
         writer.u32(FORMAT);
-        writer.u32(u32::from(self.suspect));
+        writer.u32(self.stop.number());
         writer.u64(0);
         writer.u64(self.sequence);
         writer.u128(self.uuid.0);
@@ -194,6 +152,7 @@ impl Manifest {
         for count in [self.histories.len(), self.segments.len(), self.checkpoints.len(), 0] {
             writer.u32(u32::try_from(count).expect("a manifest is bounded"));
         }
+        writer.u128(self.copied_from.0);
         self.histories.iter().for_each(|history| history.encode(&mut writer));
         self.segments.iter().for_each(|segment| segment.encode(&mut writer));
         self.checkpoints.iter().for_each(|checkpoint| checkpoint.encode(&mut writer));
@@ -218,15 +177,19 @@ impl Manifest {
         let flags = reader.u32().ok_or(ManifestFault::Magic)?;
         let expected = reader.u64().ok_or(ManifestFault::Magic)?;
         let found = bytes.len() as u64;
-        if expected != found || bytes.len() < FIXED_SIZE + DIGEST_SIZE {
+        if expected > found || expected < (FIXED_SIZE + DIGEST_SIZE) as u64 {
             return Err(ManifestFault::Size { expected, found }.into());
         }
+        let (bytes, padding) = bytes.split_at(expected as usize);
         let (content, digest) = bytes.split_at(bytes.len() - DIGEST_SIZE);
         if blake3::hash(content).as_bytes() != digest {
             return Err(ManifestFault::Digest.into());
         }
         if format > FORMAT {
             return Err(Undecodable::TooNew { found: format });
+        }
+        if !all_zero(padding) {
+            return Err(ManifestFault::Padding.into());
         }
         let mut reader = Reader::new(content);
         let _ = reader.bytes(24);
@@ -245,7 +208,7 @@ impl Manifest {
 
     fn decode_fields(reader: &mut Reader<'_>, flags: u32, field: &mut &'static str) -> Option<Self> {
         *field = "fixed part";
-        let suspect = (flags <= 1).then_some(flags == 1)?;
+        let stop = StopMark::ALL.into_iter().find(|stop| stop.number() == flags)?;
         let sequence = reader.u64()?;
         let uuid = StoreUuid(reader.u128()?);
         let epoch = reader.u64()?;
@@ -264,8 +227,10 @@ impl Manifest {
         if reserved != 0 || reader.u32()? != 0 {
             return None;
         }
+        let copied_from = StoreUuid(reader.u128()?);
         let [history_count, segment_count, checkpoint_count] = counts.map(|count| count as usize);
-        if history_count.checked_mul(ENTRY_SIZE)?.checked_add(segment_count.checked_mul(ENTRY_SIZE)?)? > reader.left()
+        if history_count.checked_mul(HISTORY_SIZE)?.checked_add(segment_count.checked_mul(SEGMENT_SIZE)?)?
+            > reader.left()
             || checkpoint_count > CHECKPOINT_COUNT_MAX
         {
             return None;
@@ -282,7 +247,8 @@ impl Manifest {
             epoch,
             structure,
             receipt_key,
-            suspect,
+            stop,
+            copied_from,
             segment_size,
             lock_inode,
             proven,
@@ -299,10 +265,16 @@ impl Manifest {
         if !segment_size_is_valid(self.segment_size) {
             return Some("segment size");
         }
-        let histories_grow =
-            self.histories.windows(2).all(|pair| pair[0].first <= pair[1].first && pair[0].epoch < pair[1].epoch);
-        let youngest = self.histories.last().map_or(0, |history| history.epoch);
-        if !histories_grow || youngest != self.epoch || self.histories.iter().any(|history| history.first == Lsn::ZERO)
+        let histories_grow = self.histories.windows(2).all(|pair| {
+            let [older, younger] = [&pair[0], &pair[1]];
+            let ends = older.end < younger.first && older.end.next() >= older.first;
+            older.first <= younger.first && older.epoch < younger.epoch && ends
+        });
+        let (youngest, end) = self.histories.last().map_or((0, Lsn::ZERO), |history| (history.epoch, history.end));
+        if !histories_grow
+            || youngest != self.epoch
+            || end != Lsn::ZERO
+            || self.histories.iter().any(|history| history.first == Lsn::ZERO)
         {
             return Some("histories");
         }
@@ -348,97 +320,6 @@ impl From<ManifestFault> for Undecodable {
     }
 }
 
-impl HistoryEntry {
-    fn encode(&self, writer: &mut Writer) {
-        writer.u64(self.id.0);
-        writer.u64(self.first.0);
-        writer.u64(self.epoch);
-        writer.u128(self.boot.0);
-        writer.u64(self.boot_ms.0);
-        writer.u64(self.wall.0);
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            id: HistoryId(reader.u64()?),
-            first: Lsn(reader.u64()?),
-            epoch: reader.u64()?,
-            boot: BootId(reader.u128()?),
-            boot_ms: BootMs(reader.u64()?),
-            wall: WallMs(reader.u64()?),
-        })
-    }
-}
-
-impl SegmentEntry {
-    fn encode(&self, writer: &mut Writer) {
-        let unsealed = Seal { end: ChainEnd::default(), offset: 0, wall: WallMs(0) };
-        let seal = self.sealed.unwrap_or(unsealed);
-        writer.u64(self.number);
-        writer.u64(self.size);
-        writer.u64(self.first.0);
-        writer.u32(u32::from(self.sealed.is_some()));
-        writer.u32(seal.end.crc);
-        writer.u64(seal.end.lsn.0);
-        writer.u64(seal.offset);
-        writer.u64(seal.wall.0);
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        let number = reader.u64()?;
-        let size = reader.u64()?;
-        let first = Lsn(reader.u64()?);
-        let is_sealed = reader.u32()?;
-        let crc = reader.u32()?;
-        let lsn = Lsn(reader.u64()?);
-        let offset = reader.u64()?;
-        let wall = WallMs(reader.u64()?);
-        let sealed = match is_sealed {
-            0 if (crc, lsn, offset, wall) == (0, Lsn::ZERO, 0, WallMs(0)) => None,
-            1 => Some(Seal { end: ChainEnd { lsn, crc }, offset, wall }),
-            _ => return None,
-        };
-        Some(Self { number, size, first, sealed })
-    }
-}
-
-impl CheckpointEntry {
-    fn encode(&self, writer: &mut Writer) {
-        writer.u64(self.generation);
-        writer.u64(self.lsn.0);
-        writer.u64(self.count);
-        writer.u64(self.wall.0);
-        writer.bytes(&self.digest);
-        writer.u32(u32::try_from(self.files.len()).expect("a checkpoint has few files"));
-        for file in &self.files {
-            writer.text(&file.path);
-            writer.u64(file.size);
-            writer.bytes(&file.digest);
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        let generation = reader.u64()?;
-        let lsn = Lsn(reader.u64()?);
-        let count = reader.u64()?;
-        let wall = WallMs(reader.u64()?);
-        let digest = reader.array()?;
-        let file_count = reader.u32()? as usize;
-        if file_count.checked_mul(FILE_SIZE_MIN)? > reader.left() {
-            return None;
-        }
-        let files = (0..file_count).map(|_| FileEntry::decode(reader)).collect::<Option<_>>()?;
-        Some(Self { generation, lsn, count, digest, wall, files })
-    }
-}
-
-impl FileEntry {
-    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        let path = reader.text(FILE_PATH_LENGTH_MAX)?.to_owned();
-        Some(Self { path, size: reader.u64()?, digest: reader.array()? })
-    }
-}
-
 fn decode_name(name: &[u8; NAME_SIZE]) -> Option<StructureName> {
     let length = name.iter().position(|byte| *byte == 0)?;
     let (text, padding) = name.split_at(length);
@@ -456,7 +337,8 @@ impl std::fmt::Debug for Manifest {
             .field("uuid", &self.uuid)
             .field("epoch", &self.epoch)
             .field("structure", &self.structure)
-            .field("suspect", &self.suspect)
+            .field("stop", &self.stop)
+            .field("copied_from", &self.copied_from)
             .field("segment_size", &self.segment_size)
             .field("lock_inode", &self.lock_inode)
             .field("proven", &self.proven)
@@ -472,8 +354,4 @@ impl std::fmt::Debug for Manifest {
 const NAME_SIZE: usize = 16;
 const DIGEST_SIZE: usize = 32;
 /// Everything before the entries.
-const FIXED_SIZE: usize = 168;
-/// A history entry and a segment entry.
-const ENTRY_SIZE: usize = 56;
-/// A file entry with an empty path.
-const FILE_SIZE_MIN: usize = 2 + 8 + 32;
+const FIXED_SIZE: usize = 184;

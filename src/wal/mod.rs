@@ -12,6 +12,8 @@
 //!   replay      walk over the segments; verdict on every misfit
 //!   begin       frame above what is proven encoded anew, MANIFEST, then WATERMARK
 //!   append      one frame, one write, one sync; rotate takes the spare into use
+//!   adopt       a store that was moved, restored or copied
+//!   copy_store  a backup
 //! ```
 //!
 //! The log stores payloads and does not know what a record is. What only a crash can do to it is
@@ -22,10 +24,14 @@ pub mod constants;
 pub mod frame;
 pub mod segment;
 
+mod adopt;
 mod appender;
+mod backup;
 mod begin;
 mod bytes;
+mod entries;
 mod error;
+mod history;
 mod init;
 mod keeper;
 mod manifest;
@@ -36,12 +42,16 @@ mod survey;
 mod verdict;
 mod walk;
 mod watermark;
+mod zeros;
 
+pub use adopt::{Adoption, Frame, NewStore, adopt};
 pub use appender::{Appender, OpenStamp, Position};
+pub use backup::copy_store;
+pub use entries::{CheckpointEntry, FileEntry, HistoryEntry, Seal, SegmentEntry};
 pub use error::{LogFault, ManifestFault, NotAStore, Operation, StoreError};
-pub use init::{Creation, Seeds, adopt_moved, init};
+pub use init::{Creation, Seeds, init};
 pub use keeper::ManifestKeeper;
-pub use manifest::{ChainEnd, CheckpointEntry, FileEntry, HistoryEntry, Manifest, Seal, SegmentEntry, Undecodable};
+pub use manifest::{ChainEnd, Manifest, StopMark, Undecodable};
 pub use replay::{FrameSink, Replayed, read_durable, replay, verify};
 pub use retire::{Retention, Retired, retire};
 pub use spare::SpareFiller;

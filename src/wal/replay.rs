@@ -6,13 +6,13 @@
 use super::constants::BELOW_BASE_CHECKED_SIZE_MAX;
 use super::constants::MANIFEST;
 use super::constants::frame_size_max;
+use super::entries::Seal;
 use super::error::LogFault;
 use super::error::ManifestFault;
 use super::error::StoreError;
 use super::frame::FrameFault;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
-use super::manifest::Seal;
 use super::survey::Survey;
 use super::verdict::Place;
 use super::verdict::Rest;

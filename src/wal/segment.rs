@@ -7,6 +7,7 @@ use super::bytes::all_zero;
 use super::constants::BLOCK_SIZE;
 use super::constants::FORMAT;
 use super::constants::LOG_DIR;
+use super::constants::RESERVE;
 use super::constants::SEGMENT_MAGIC;
 use super::constants::SPARE;
 use crate::ident::HistoryId;
@@ -140,6 +141,12 @@ pub fn path(dir: &Path, number: u64) -> PathBuf {
 #[must_use]
 pub fn spare_path(dir: &Path) -> PathBuf {
     dir.join(LOG_DIR).join(SPARE)
+}
+
+/// Where the reserve of a store is.
+#[must_use]
+pub fn reserve_path(dir: &Path) -> PathBuf {
+    dir.join(LOG_DIR).join(RESERVE)
 }
 
 /// The number in a segment's file name; `None` if it is no segment's name.

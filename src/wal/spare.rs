@@ -1,148 +1,174 @@
-//! The spare segment: filled with zeros ahead of need, so that a commit changes no metadata and
-//! cannot meet "disk full".
+//! The spare segment and the reserve: what the log goes on with when the disk is full.
 //!
-//! It is filled in slices, each synced, at a pace that the caller sets; filling it at once would
-//! hold up commits. It gets number, header and name when it is taken into use. Failures here are
-//! not final: the log was not touched.
+//! The *spare* is a whole segment of zeros; rotation takes it into use, with number, header and
+//! name. The *reserve* is a small one, with room for one largest frame: a recovery that finds no
+//! spare and a full disk takes it. Nothing is appended unless one of the two is there, so that the
+//! next open never needs room.
+//!
+//! Both are filled in slices, each synced, at a pace that the caller sets; filling them at once would
+//! hold up commits. Failures here are not final: the log was not touched.
 #![forbid(unsafe_code)]
 
-use super::bytes::all_zero;
 use super::constants::LOG_DIR;
-use super::constants::SPARE_SLICE_SIZE;
+use super::constants::reserve_size;
 use super::error::Operation;
 use super::error::StoreError;
 use super::segment;
 use super::segment::SegmentHeader;
-use crate::disk::Access;
+use super::zeros::Whole;
+use super::zeros::Zeros;
 use crate::disk::Disk;
-use crate::disk::DiskFile;
 use parking_lot::Mutex;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
-/// Fills the spare segment, and hands it out.
+/// Fills reserve and spare, and hands them out.
 #[derive(Debug)]
 pub struct SpareFiller {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    size: u64,
-    progress: Mutex<Progress>,
+    files: Mutex<Files>,
+    has_spare: AtomicBool,
+    has_reserve: AtomicBool,
+    full: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
-enum Progress {
-    /// Nobody has looked yet.
-    Unknown,
-    /// A file of the right size: are these bytes, up to the offset, zeros?
-    Checking(Box<dyn DiskFile>, u64),
-    /// Zeros are written and synced up to the offset.
-    Filling(Box<dyn DiskFile>, u64),
-    /// Whole.
-    Ready(Box<dyn DiskFile>),
+struct Files {
+    reserve: Zeros,
+    spare: Zeros,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Spare,
+    Reserve,
 }
 
 impl SpareFiller {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, size: u64) -> Self {
-        Self { disk, dir: dir.to_owned(), size, progress: Mutex::new(Progress::Unknown) }
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, segment_size: u64) -> Self {
+        let spare = Zeros::new(Arc::clone(&disk), segment::spare_path(dir), segment_size, false);
+        let reserve = Zeros::new(Arc::clone(&disk), segment::reserve_path(dir), reserve_size(segment_size), true);
+        Self {
+            disk,
+            dir: dir.to_owned(),
+            files: Mutex::new(Files { reserve, spare }),
+            has_spare: AtomicBool::new(false),
+            has_reserve: AtomicBool::new(false),
+            full: Mutex::new(None),
+        }
     }
 
-    /// Fills and syncs the next slice of 256 KiB. `true`: there is more to do.
+    /// Fills and syncs the next slice of 256 KiB, of the reserve and then of the spare. `true`: there
+    /// is more to do.
     ///
     /// # Errors
     /// [`StoreError::Full`] or I/O; the log is not touched, and a later step begins again.
     pub fn step(&self) -> Result<bool, StoreError> {
-        let mut progress = self.progress.lock();
-        let before = match std::mem::replace(&mut *progress, Progress::Unknown) {
-            Progress::Unknown => self.find()?,
-            known => known,
-        };
-        *progress = self.advance(before)?;
-        Ok(!matches!(*progress, Progress::Ready(_)))
+        let mut files = self.files.lock();
+        let source = if files.reserve.is_whole() { Source::Spare } else { Source::Reserve };
+        self.advance(&mut files, source)?;
+        Ok(!self.is_ready() || !self.has_reserve())
     }
 
     /// Whether a whole spare is there to be taken.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(*self.progress.lock(), Progress::Ready(_))
+        self.has_spare.load(Ordering::Acquire)
     }
 
-    /// Makes the spare segment number `header.number`, durably, finishing it first if need be.
-    pub(crate) fn take(&self, header: &SegmentHeader) -> Result<Box<dyn DiskFile>, StoreError> {
-        let mut progress = self.progress.lock();
-        let file = loop {
-            match std::mem::replace(&mut *progress, Progress::Unknown) {
-                Progress::Ready(file) => break file,
-                before => *progress = self.advance(before)?,
-            }
-        };
-        let spare = segment::spare_path(&self.dir);
-        let path = segment::path(&self.dir, header.number);
-        file.write_at(&header.encode(), 0).map_err(|error| StoreError::io(&spare, Operation::Write, error))?;
-        file.sync_all().map_err(|error| StoreError::io(&spare, Operation::Sync, error))?;
-        self.disk.rename(&spare, &path).map_err(|error| StoreError::io(&path, Operation::Rename, error))?;
+    /// Whether a whole reserve is there.
+    #[must_use]
+    pub fn has_reserve(&self) -> bool {
+        self.has_reserve.load(Ordering::Acquire)
+    }
+
+    /// Why the last step failed; `None` if it did not.
+    #[must_use]
+    pub fn full(&self) -> Option<String> {
+        self.full.lock().clone()
+    }
+
+    /// Finishes the reserve, unless it is whole.
+    pub(crate) fn finish_reserve(&self) -> Result<(), StoreError> {
+        self.finish(Source::Reserve)
+    }
+
+    /// Finishes the spare, unless it is whole.
+    pub(crate) fn finish_spare(&self) -> Result<(), StoreError> {
+        self.finish(Source::Spare)
+    }
+
+    fn finish(&self, source: Source) -> Result<(), StoreError> {
+        let mut files = self.files.lock();
+        while !files.of(source).is_whole() {
+            self.advance(&mut files, source)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&self, files: &mut Files, source: Source) -> Result<(), StoreError> {
+        let done = files.of(source).step();
+        *self.full.lock() = done.as_ref().err().map(ToString::to_string);
+        self.note(files);
+        done
+    }
+
+    fn note(&self, files: &Files) {
+        self.has_spare.store(files.spare.is_whole(), Ordering::Release);
+        self.has_reserve.store(files.reserve.is_whole(), Ordering::Release);
+    }
+
+    /// Makes the spare, or the reserve, the segment of this header, durably; `header.size` is set to
+    /// what it has. Finishes it first if need be.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: the log was not touched.
+    pub(crate) fn take(&self, source: Source, header: &mut SegmentHeader) -> Result<(), StoreError> {
+        let mut files = self.files.lock();
+        let taken = files.of(source).take();
+        self.note(&files);
+        let Whole { file, size } = taken?;
+        header.size = size;
+        let (from, path) = (self.path_of(source), segment::path(&self.dir, header.number));
+        file.write_at(&header.encode(), 0).map_err(|error| StoreError::io(&from, Operation::Write, error))?;
+        file.sync_all().map_err(|error| StoreError::io(&from, Operation::Sync, error))?;
+        self.disk.rename(&from, &path).map_err(|error| StoreError::io(&path, Operation::Rename, error))?;
+        self.sync_log_dir()
+    }
+
+    /// Makes a segment that nothing lists the spare again, or the reserve. It is filled with zeros
+    /// where it is, so that this needs no room.
+    pub(crate) fn give_back(&self, source: Source, number: u64) -> Result<(), StoreError> {
+        // Whoever takes it looks at it first.
+        let _files = self.files.lock();
+        let (path, to) = (segment::path(&self.dir, number), self.path_of(source));
+        self.disk.rename(&path, &to).map_err(|error| StoreError::io(&path, Operation::Rename, error))?;
+        self.sync_log_dir()
+    }
+
+    fn path_of(&self, source: Source) -> PathBuf {
+        match source {
+            Source::Spare => segment::spare_path(&self.dir),
+            Source::Reserve => segment::reserve_path(&self.dir),
+        }
+    }
+
+    fn sync_log_dir(&self) -> Result<(), StoreError> {
         let log = self.dir.join(LOG_DIR);
-        self.disk.sync_dir(&log).map_err(|error| StoreError::io(&log, Operation::Sync, error))?;
-        Ok(file)
-    }
-
-    fn advance(&self, progress: Progress) -> Result<Progress, StoreError> {
-        match progress {
-            Progress::Unknown => self.find(),
-            Progress::Checking(file, offset) => self.check(file, offset),
-            Progress::Filling(file, offset) => self.fill(file, offset),
-            ready @ Progress::Ready(_) => Ok(ready),
-        }
-    }
-
-    fn find(&self) -> Result<Progress, StoreError> {
-        let path = segment::spare_path(&self.dir);
-        let file = match self.disk.open(&path, Access::ReadWrite) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.create(),
-            Err(error) => return Err(StoreError::io(&path, Operation::Open, error)),
-        };
-        let size = file.len().map_err(|error| StoreError::io(&path, Operation::Read, error))?;
-        if size == self.size { Ok(Progress::Checking(file, 0)) } else { self.remake() }
-    }
-
-    fn create(&self) -> Result<Progress, StoreError> {
-        let path = segment::spare_path(&self.dir);
-        let file = self.disk.create(&path).map_err(|error| StoreError::io(&path, Operation::Create, error))?;
-        Ok(Progress::Filling(file, 0))
-    }
-
-    fn remake(&self) -> Result<Progress, StoreError> {
-        let path = segment::spare_path(&self.dir);
-        self.disk.remove_file(&path).map_err(|error| StoreError::io(&path, Operation::Remove, error))?;
-        self.create()
-    }
-
-    fn check(&self, file: Box<dyn DiskFile>, offset: u64) -> Result<Progress, StoreError> {
-        let mut slice = vec![0; self.slice_size(offset)];
-        let path = segment::spare_path(&self.dir);
-        let count = file.read_at(&mut slice, offset).map_err(|error| StoreError::io(&path, Operation::Read, error))?;
-        if count < slice.len() || !all_zero(&slice) {
-            drop(file);
-            return self.remake();
-        }
-        let offset = offset + count as u64;
-        Ok(if offset == self.size { Progress::Ready(file) } else { Progress::Checking(file, offset) })
-    }
-
-    fn fill(&self, file: Box<dyn DiskFile>, offset: u64) -> Result<Progress, StoreError> {
-        let size = self.slice_size(offset);
-        let path = segment::spare_path(&self.dir);
-        file.write_at(&ZEROS[..size], offset).map_err(|error| StoreError::io(&path, Operation::Write, error))?;
-        file.sync_data().map_err(|error| StoreError::io(&path, Operation::Sync, error))?;
-        let offset = offset + size as u64;
-        Ok(if offset == self.size { Progress::Ready(file) } else { Progress::Filling(file, offset) })
-    }
-
-    fn slice_size(&self, offset: u64) -> usize {
-        (self.size - offset).min(SPARE_SLICE_SIZE as u64) as usize
+        self.disk.sync_dir(&log).map_err(|error| StoreError::io(&log, Operation::Sync, error))
     }
 }
 
-static ZEROS: [u8; SPARE_SLICE_SIZE] = [0; SPARE_SLICE_SIZE];
+impl Files {
+    fn of(&mut self, source: Source) -> &mut Zeros {
+        match source {
+            Source::Spare => &mut self.spare,
+            Source::Reserve => &mut self.reserve,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Nothing here changes a byte.
 #![forbid(unsafe_code)]
 
+use super::appender::OpenStamp;
 use super::constants::BLOCK_SIZE;
 use super::constants::CHECKPOINT_DIR;
 use super::constants::FORMAT;
@@ -20,6 +21,7 @@ use super::init::Remains;
 use super::init::remains;
 use super::manifest::Manifest;
 use super::manifest::Undecodable;
+use super::replay::Replayed;
 use super::segment;
 use super::segment::SegmentHeader;
 use super::watermark;
@@ -53,6 +55,14 @@ impl Survey {
     #[must_use]
     pub fn was_closed(&self) -> bool {
         self.watermarks.first().is_some_and(|mark| mark.clean && mark.epoch == self.manifest.epoch)
+    }
+
+    /// Whether the machine went down since the store was written, and what may have been
+    /// acknowledged is not proven durable or was left out.
+    pub(super) fn may_have_lost_power(&self, replayed: &Replayed, stamp: OpenStamp) -> bool {
+        let is_other_boot = self.manifest.histories.last().is_some_and(|youngest| youngest.boot != stamp.boot);
+        let is_open_ended = replayed.above.is_some() || replayed.torn_bytes > 0;
+        is_other_boot && is_open_ended && !self.was_closed()
     }
 
     /// Refuses a store that holds another structure than the one expected.
@@ -160,12 +170,20 @@ type ToMend = Option<(&'static str, String)>;
 fn younger(dir: &Path, first: Manifest, second: Manifest) -> Result<(Manifest, ToMend), StoreError> {
     let behind = |other: u64| format!("it stopped at change {other}");
     match first.sequence.cmp(&second.sequence) {
+        // A copy that was adopted half.
+        Ordering::Greater if follows(&first, &second) => Ok((first, Some((MANIFEST_COPY, behind(second.sequence))))),
+        Ordering::Less if follows(&second, &first) => Ok((second, Some((MANIFEST, behind(first.sequence))))),
         _ if first.uuid != second.uuid => Err(corrupt(dir, MANIFEST, ManifestFault::Contradiction)),
         Ordering::Equal if first != second => Err(corrupt(dir, MANIFEST, ManifestFault::Contradiction)),
         Ordering::Equal => Ok((first, None)),
         Ordering::Greater => Ok((first, Some((MANIFEST_COPY, behind(second.sequence))))),
         Ordering::Less => Ok((second, Some((MANIFEST, behind(first.sequence))))),
     }
+}
+
+/// Whether `younger` is the first MANIFEST of a store adopted as a copy, and `older` the one before.
+fn follows(younger: &Manifest, older: &Manifest) -> bool {
+    younger.copied_from == older.uuid && younger.uuid != older.uuid && younger.sequence == older.sequence + 1
 }
 
 /// Only one copy is good: it is believed unless a finished file shows that the store went on.

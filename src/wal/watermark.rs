@@ -163,6 +163,11 @@ impl WatermarkFile {
         Ok(())
     }
 
+    /// What is noted from now on belongs to a later epoch.
+    pub(crate) fn enter_epoch(&self, epoch: u64) {
+        self.state.lock().last.epoch = epoch;
+    }
+
     /// Makes durable what was noted, if anything was since the last time.
     ///
     /// # Errors
@@ -175,7 +180,7 @@ impl WatermarkFile {
             }
             state.last.sequence
         };
-        self.file.sync_data().map_err(|error| StoreError::io(&self.path, Operation::Sync, error))?;
+        self.file.sync_data().map_err(|error| StoreError::failed(&self.path, Operation::Sync, error))?;
         let mut state = self.state.lock();
         state.synced_sequence = state.synced_sequence.max(Some(sequence));
         Ok(())
@@ -190,7 +195,9 @@ impl WatermarkFile {
 
     fn write(&self, slot: &Watermark) -> Result<(), StoreError> {
         let offset = (slot.sequence % 2) * BLOCK_SIZE;
-        self.file.write_at(&slot.encode(), offset).map_err(|error| StoreError::io(&self.path, Operation::Write, error))
+        self.file
+            .write_at(&slot.encode(), offset)
+            .map_err(|error| StoreError::failed(&self.path, Operation::Write, error))
     }
 }
 

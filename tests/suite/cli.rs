@@ -1,7 +1,7 @@
 //! The binary as scripts and harnesses use it: exit codes, output, and what survives a kill.
 #![allow(clippy::disallowed_methods, reason = "tests look at files and at the clock from outside")]
 
-mod told;
+pub(crate) mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,39 +14,39 @@ use told::Told;
 /// Rounds of kill and compare; `.ci/run` asks for more.
 const ROUNDS: u64 = 6;
 
-fn portplex(arguments: &[&str]) -> Command {
+pub(crate) fn portplex(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portplex"));
     command.args(arguments).env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
     command
 }
 
 /// Runs and expects an exit code; standard output and standard error.
-fn expect(code: i32, arguments: &[&str]) -> (String, String) {
+pub(crate) fn expect(code: i32, arguments: &[&str]) -> (String, String) {
     let Output { status, stdout, stderr } = portplex(arguments).output().expect("the binary runs");
     let (stdout, stderr) = (String::from_utf8(stdout).expect("text"), String::from_utf8(stderr).expect("text"));
     assert_eq!(status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
     (stdout, stderr)
 }
 
-fn new_store(dir: &TempDir, name: &str) -> String {
+pub(crate) fn new_store(dir: &TempDir, name: &str) -> String {
     let path = dir.path().join(name).to_str().expect("text").to_owned();
     expect(0, &["store", "init", &path, "--segment-size", "64KiB"]);
     path
 }
 
-fn exercise(store: &str, seed: u64, ops: u64, callers: u32) -> String {
+pub(crate) fn exercise(store: &str, seed: u64, ops: u64, callers: u32) -> String {
     let (seed, ops, callers) = (seed.to_string(), ops.to_string(), callers.to_string());
     let quarantine = ["--quarantine", "50"];
     let arguments = ["store", "exercise", store, "--seed", &seed, "--ops", &ops, "--callers", &callers];
     expect(0, &[&arguments[..], &quarantine[..]].concat()).0
 }
 
-fn dump(store: &str) -> String {
+pub(crate) fn dump(store: &str) -> String {
     expect(0, &["store", "dump", store]).0
 }
 
 /// Every file below a directory with its bytes.
-fn bytes_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn bytes_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("readable") {
         let path = entry.expect("an entry").path();
@@ -171,7 +171,7 @@ fn what_was_told_before_a_kill_is_there_after_it() {
 }
 
 /// Kills after so many lines, wherever the writer is then, and reads what is left in the pipe.
-fn read_then_kill(child: &mut Child, lines: u64, told: &mut Told) {
+pub(crate) fn read_then_kill(child: &mut Child, lines: u64, told: &mut Told) {
     let mut pipe = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     for number in 0.. {

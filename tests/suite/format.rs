@@ -16,6 +16,7 @@ use portplex::wal::HistoryEntry;
 use portplex::wal::Manifest;
 use portplex::wal::Seal;
 use portplex::wal::SegmentEntry;
+use portplex::wal::StopMark;
 use portplex::wal::Undecodable;
 use portplex::wal::Watermark;
 use portplex::wal::constants;
@@ -131,7 +132,8 @@ fn after_init() -> Manifest {
         epoch: 0,
         structure: "EZBEPORT11".parse().expect("a name"),
         receipt_key: [0x77; 32],
-        suspect: false,
+        stop: StopMark::None,
+        copied_from: StoreUuid(0),
         segment_size: 16_384,
         lock_inode: 131_074,
         proven: Lsn::ZERO,
@@ -144,13 +146,14 @@ fn after_init() -> Manifest {
 }
 
 fn in_use() -> Manifest {
-    let history = |id: u64, first: u64, epoch: u64| HistoryEntry {
+    let history = |id: u64, first: u64, epoch: u64, end: u64| HistoryEntry {
         id: HistoryId(id),
         first: Lsn(first),
         epoch,
         boot: BOOT,
         boot_ms: BootMs(86_400_000 + epoch),
         wall: WallMs(1_790_000_000_000 + epoch),
+        end: Lsn(end),
     };
     let end = ChainEnd { lsn: Lsn((1 << 20) + 1), crc: 0x0102_0304 };
     let seal = Seal { end, offset: 8_192, wall: WallMs(1_790_000_000_007) };
@@ -167,7 +170,7 @@ fn in_use() -> Manifest {
         epoch: 2,
         proven: Lsn((1 << 20) + 2),
         next_segment: 3,
-        histories: vec![history(0x1111, 1 << 20, 1), history(0x2222, 2 << 20, 2)],
+        histories: vec![history(0x1111, 1 << 20, 1, (1 << 20) + 2), history(0x2222, 2 << 20, 2, 0)],
         segments: vec![
             SegmentEntry { number: 1, size: 16_384, first: Lsn(1), sealed: Some(seal) },
             SegmentEntry { number: 2, size: 16_384, first: Lsn((1 << 20) + 2), sealed: None },
@@ -220,6 +223,9 @@ fn the_document_names_the_constants() {
         ("segment, most", constants::SEGMENT_SIZE_MAX),
         ("segment, default", constants::SEGMENT_SIZE_DEFAULT),
         ("MANIFEST, most", constants::MANIFEST_SIZE_MAX),
+        ("step of MANIFEST's files", constants::MANIFEST_STEP),
+        ("free in MANIFEST's files when they grow, least", constants::MANIFEST_HEADROOM),
+        ("free in MANIFEST's files before an append, least", constants::MANIFEST_HEADROOM_MIN),
         ("path of a checkpoint's file, most", constants::FILE_PATH_LENGTH_MAX as u64),
         ("checkpoints, most", constants::CHECKPOINT_COUNT_MAX as u64),
         ("slice of the spare", constants::SPARE_SLICE_SIZE as u64),

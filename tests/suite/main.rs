@@ -3,6 +3,7 @@
 // Tests damage files and watch the clock on purpose, and nothing outside this binary sees its items.
 #![allow(clippy::disallowed_methods, clippy::type_complexity, unreachable_pub)]
 
+mod attach;
 mod checkpoints;
 mod cli;
 mod crash;
@@ -16,6 +17,8 @@ mod kills;
 mod model;
 mod numbers;
 mod old_files;
+mod operations;
+mod operator;
 mod profiles;
 mod records;
 mod requirements;

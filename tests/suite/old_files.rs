@@ -316,8 +316,9 @@ const HISTORY: HistoryRow = HistoryRow {
     boot_ms: BootMs(5_000),
     wall_ms: WallMs(1_790_000_000_000),
     epoch: 1,
+    end: Lsn(0),
 };
-const HISTORY_HEX: &str = "efcdab8967452301 0000100000000000 afaeadacabaaa9a8a7a6a5a4a3a2a1a0 8813000000000000 006c50c4a0010000 0100000000000000";
+const HISTORY_HEX: &str = "efcdab8967452301 0000100000000000 afaeadacabaaa9a8a7a6a5a4a3a2a1a0 8813000000000000 006c50c4a0010000 0100000000000000 0000000000000000";
 
 #[test]
 fn golden_records_are_read_and_written_again_so() {

@@ -236,6 +236,6 @@ impl Random {
     pub(crate) fn history(&mut self) -> HistoryRow {
         let (id, first, boot) = (HistoryId(self.u64()), self.lsn(), BootId(self.u128()));
         let (boot_ms, wall_ms) = (BootMs(self.u64()), WallMs(self.u64()));
-        HistoryRow { id, first, boot, boot_ms, wall_ms, epoch: self.u64() }
+        HistoryRow { id, first, boot, boot_ms, wall_ms, epoch: self.u64(), end: self.lsn() }
     }
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod memory;
+mod stopped;
 mod sweep;
 
 use memory::{Memory, Mode, QUARANTINE_MS};
@@ -45,7 +46,7 @@ fn identity(machine: u128, boot: u128, process: u64) -> Identity {
 }
 
 fn options(prefetch_below: u32) -> Options {
-    Options { seed: [7; 32], promise_ms: 0, prefetch_below, observer: None }
+    Options { seed: [7; 32], promise_ms: 0, prefetch_below, ..Options::default() }
 }
 
 fn start(memory: &Memory, stack: u8, process: u64, profile: Profile, prefetch_below: u32) -> (Stack, Adopted) {

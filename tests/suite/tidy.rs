@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("checkpoint", &["disk", "ident", "record", "structure"]),
     ("profile", &["ident", "structure"]),
     ("facility", &["checkpoint", "disk", "ident", "record", "structure", "wal"]),
-    ("stack", &["facility", "ident", "profile", "structure"]),
+    ("stack", &["disk", "facility", "ident", "profile", "structure"]),
 ];
 
 /// What the pure layers may never name: I/O, clocks, threads, randomness, hash-map order.

@@ -8,6 +8,8 @@ use super::process::SERVING;
 use super::serve;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
+use crate::cli::notice;
+use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
 use crate::ident::StructureName;
@@ -34,6 +36,9 @@ pub(crate) struct ChildArgs {
     /// Quarantine in ms
     #[arg(long, value_name = "MS")]
     quarantine_ms: u64,
+    /// Open the store on a network file system too
+    #[arg(long)]
+    allow_network_fs: bool,
 }
 
 /// How often the facility is asked whether its storage failed.
@@ -47,9 +52,11 @@ pub(crate) fn run(args: &ChildArgs) -> Result<(), Failure> {
         create: true,
         structure: Some(args.structure),
         quarantine: Duration::from_millis(args.quarantine_ms),
+        allow_network: args.allow_network_fs,
         ..Options::default()
     };
     let facility = Arc::new(LocalFacility::open(&args.data, &options)?);
+    notice::tell(&args.data, &facility.status()?, false);
     let listener = UnixListener::bind(&args.socket).map_err(|error| {
         Failure::told(Exit::StorageFailed, format!("{}: no socket can be made there: {error}", args.socket.display()))
     })?;

@@ -5,16 +5,22 @@
 //! request had its effect, only the next attach tells.
 
 use super::wire::{self, Ask, Tell, Told, What};
+use crate::facility::AttachRequest;
 use crate::facility::CallError;
+use crate::facility::Challenge;
 use crate::facility::Completer;
 use crate::facility::Facility;
 use crate::facility::Page;
+use crate::facility::Presence;
 use crate::facility::Query;
 use crate::facility::Renewal;
 use crate::facility::Reply;
 use crate::facility::Ticket;
+use crate::ident::ConnectorName;
 use crate::structure::Actor;
+use crate::structure::Introduction;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -57,6 +63,8 @@ struct Live {
 }
 
 enum Waiting {
+    Challenge(Completer<Challenge>),
+    Report(Completer<()>),
     Reply(Completer<Reply>),
     Renewal(Completer<Renewal>),
     Page(Completer<Page>),
@@ -121,6 +129,36 @@ impl Facility for SocketFacility {
         ticket
     }
 
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+        let (ticket, completer) = Ticket::pair();
+        self.ask(What::Challenge(name.clone()), Waiting::Challenge(completer));
+        ticket
+    }
+
+    fn report(&self, name: &ConnectorName, challenge: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()> {
+        let (ticket, completer) = Ticket::pair();
+        self.ask(What::Report(name.clone(), challenge, grants), Waiting::Report(completer));
+        ticket
+    }
+
+    fn attach(&self, attach: AttachRequest, _presence: Presence) -> Ticket<Reply> {
+        let (ticket, completer) = Ticket::pair();
+        self.ask(What::Attach(Box::new(attach)), Waiting::Reply(completer));
+        ticket
+    }
+
+    fn connect(&self, introduction: Introduction, _presence: Presence) -> Ticket<Reply> {
+        let (ticket, completer) = Ticket::pair();
+        self.ask(What::Connect(introduction), Waiting::Reply(completer));
+        ticket
+    }
+
+    fn resume(&self, resume: Request, _presence: Presence) -> Ticket<Reply> {
+        let (ticket, completer) = Ticket::pair();
+        self.ask(What::Resume(resume), Waiting::Reply(completer));
+        ticket
+    }
+
     fn renew(&self, actor: Actor, number: u64) -> Ticket<Renewal> {
         let (ticket, completer) = Ticket::pair();
         self.ask(What::Renew(actor, number), Waiting::Renewal(completer));
@@ -137,6 +175,8 @@ impl Facility for SocketFacility {
 impl Waiting {
     fn fail(self, error: CallError) {
         match self {
+            Self::Challenge(completer) => completer.complete(Err(error)),
+            Self::Report(completer) => completer.complete(Err(error)),
             Self::Reply(completer) => completer.complete(Err(error)),
             Self::Renewal(completer) => completer.complete(Err(error)),
             Self::Page(completer) => completer.complete(Err(error)),
@@ -175,6 +215,8 @@ fn receive(stream: UnixStream, line: &Line, observer: &dyn Observer) {
                 }
                 completer.complete(answer);
             }
+            (Some(Waiting::Challenge(completer)), Told::Challenge(answer)) => completer.complete(answer),
+            (Some(Waiting::Report(completer)), Told::Report(answer)) => completer.complete(answer),
             (Some(Waiting::Renewal(completer)), Told::Renewal(answer)) => completer.complete(answer),
             (Some(Waiting::Page(completer)), Told::Page(answer)) => completer.complete(answer),
             _ => break,
@@ -189,10 +231,13 @@ fn receive(stream: UnixStream, line: &Line, observer: &dyn Observer) {
 mod tests {
     use super::*;
     use crate::cli::dev::serve;
+    use crate::facility::Receipt;
     use crate::facility::Rows;
     use crate::ident::HistoryId;
+    use crate::ident::Identity;
     use crate::ident::Incarnation;
     use crate::ident::Lsn;
+    use crate::ident::StoreUuid;
     use crate::structure::Answer;
 
     struct Deaf;
@@ -205,13 +250,15 @@ mod tests {
     /// Answers with what it was asked, and keeps requests for ever where told to.
     struct Echo {
         kept: Mutex<Vec<Completer<Reply>>>,
+        presence: Mutex<Presence>,
     }
 
     impl Facility for Echo {
         fn submit(&self, request: Request) -> Ticket<Reply> {
             match request {
                 Request::EndQuarantine { list } => {
-                    let reply = Reply { history: HistoryId(1), lsn: Lsn(u64::from(list)), answer: Answer::Done };
+                    let (store, history, lsn) = (StoreUuid(1), HistoryId(1), Lsn(u64::from(list)));
+                    let reply = Reply { store, history, lsn, receipt: Receipt::default(), answer: Answer::Done };
                     Ticket::ready(Ok(reply))
                 }
                 _ => {
@@ -220,6 +267,23 @@ mod tests {
                     ticket
                 }
             }
+        }
+
+        fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+            Ticket::ready(Ok(Challenge(name.as_str().len() as u64)))
+        }
+
+        fn report(&self, _: &ConnectorName, _: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()> {
+            Ticket::ready(if grants.is_empty() { Ok(()) } else { Err(Refusal::ChallengeNeeded.into()) })
+        }
+
+        fn attach(&self, attach: AttachRequest, presence: Presence) -> Ticket<Reply> {
+            self.connect(attach.introduction, presence)
+        }
+
+        fn connect(&self, _: Introduction, presence: Presence) -> Ticket<Reply> {
+            *self.presence.lock() = presence;
+            self.submit(Request::EndQuarantine { list: 9 })
         }
 
         fn renew(&self, _: Actor, number: u64) -> Ticket<Renewal> {
@@ -240,7 +304,7 @@ mod tests {
     #[test]
     fn thousands_in_flight_each_get_their_own_answer() {
         let (facility, there) = pair();
-        let far = Arc::new(Echo { kept: Mutex::default() });
+        let far = Arc::new(Echo { kept: Mutex::default(), presence: Mutex::default() });
         let server = thread::spawn(move || serve::connection(&*far, there));
         let tickets: Vec<_> = (0..5_000).map(|list| facility.submit(Request::EndQuarantine { list })).collect();
         let actor = Actor { slot: 0, incarnation: Incarnation(1) };
@@ -252,6 +316,25 @@ mod tests {
         assert_eq!(page.wait().unwrap().lsn, Lsn(2));
         facility.close();
         server.join().unwrap();
+    }
+
+    #[test]
+    fn the_presence_behind_a_socket_ends_with_the_socket() {
+        let (facility, there) = pair();
+        let far = Arc::new(Echo { kept: Mutex::default(), presence: Mutex::default() });
+        let server = {
+            let far = Arc::clone(&far);
+            thread::spawn(move || serve::connection(&*far, there))
+        };
+        let name = ConnectorName::new("A").unwrap();
+        assert_eq!(facility.challenge(&name).wait(), Ok(Challenge(1)));
+        assert_eq!(facility.report(&name, Challenge(1), Vec::new()).wait(), Ok(()));
+        let introduction = Introduction { name, identity: Identity::default(), promise_ms: 0, enforced: false };
+        assert_eq!(facility.connect(introduction, Presence::none()).wait().unwrap().lsn, Lsn(9));
+        assert!(far.presence.lock().is_alive());
+        facility.close();
+        server.join().unwrap();
+        assert!(!far.presence.lock().is_alive());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::stack::StackError;
+use crate::structure::Refusal;
 use std::io;
 use std::path::PathBuf;
 
@@ -144,6 +145,7 @@ impl DevError {
             | Self::Tables(_)
             | Self::System { .. }
             | Self::State(_) => Exit::StorageFailed,
+            Self::Stack { source: StackError::Refused(Refusal::StorageFull), .. } => Exit::StorageFull,
             Self::ProfileBad { .. }
             | Self::NoName { .. }
             | Self::SameName { .. }

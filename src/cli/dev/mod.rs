@@ -39,6 +39,7 @@ pub(crate) use child::ChildArgs;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::source;
 use error::DevError;
 use settings::Settings;
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ pub(crate) struct DevArgs {
     /// How long to run, such as 10s, 500ms or 2m [default: 10s]
     #[arg(long = "for", value_name = "DURATION", value_parser = settings::parse_duration)]
     duration: Option<Duration>,
+    /// Keep the store on a network file system too: neither its locks nor its syncs are to be relied on
+    #[arg(long)]
+    allow_network_fs: bool,
     /// Print one JSON object and nothing else on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -87,6 +91,7 @@ It ends with 70 if a port was ever in two hands.";
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     let stop = interrupt::watch()?;
     let settings = Settings::new(args)?;
+    source::advise(&settings.data, args.json);
     let mut told = Ok(());
     let outcome = run::run(args, settings, &stop, |settings, foreign, found| {
         if !args.json {

@@ -5,8 +5,10 @@ use super::checker::Findings;
 use super::settings::{QUARANTINE, Settings};
 use super::worker::Tally;
 use crate::cli::state::State;
+use crate::facility::Status;
 use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
+use crate::structure::StopCause;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) stacks: Vec<(ConnectorName, Tally)>,
     /// The facility's state at the end, every connection still open.
     pub(super) state: State,
+    /// What the facility said of itself then.
+    pub(super) status: Option<Status>,
     pub(super) recoveries: Vec<Recovery>,
     pub(super) findings: Findings,
     /// Holds and binds that the checker looked at.
@@ -90,6 +94,17 @@ impl Outcome {
         held
     }
 
+    /// Why nothing was granted at the end, if it was so.
+    pub(super) fn stopped(&self) -> Option<StopCause> {
+        self.status.as_ref()?.stop.as_ref().map(|stop| stop.cause)
+    }
+
+    /// What the facility raised since its last start.
+    pub(super) fn alarms(&self) -> Vec<&str> {
+        let alarms = self.status.iter().flat_map(|status| &status.alarms);
+        alarms.map(|alarm| alarm.text.as_str()).collect()
+    }
+
     /// As one JSON object.
     pub(super) fn json(&self) -> Value {
         let stack = |(name, tally): &(ConnectorName, Tally)| {
@@ -133,6 +148,9 @@ impl Outcome {
             },
             "checked": {"holds": self.looked_at.0, "binds": self.looked_at.1},
             "quarantine_ms": QUARANTINE.as_millis() as u64,
+            "stopped": self.stopped().map(StopCause::name),
+            "storage_full": self.status.as_ref().and_then(|status| status.storage.as_ref()),
+            "alarms": self.alarms(),
             "stand_ins": stand_ins.map(|(dvipa, address)| json!({"dvipa": dvipa, "address": address})).collect::<Vec<_>>(),
             "foreign_ports": self.foreign,
             "remarks": self.settings.remarks,

@@ -38,6 +38,8 @@ pub(super) struct Recipe {
     pub(super) structure: StructureName,
     /// Quarantine.
     pub(super) quarantine: Duration,
+    /// On a network file system too.
+    pub(super) allow_network_fs: bool,
 }
 
 impl FacilityProcess {
@@ -50,6 +52,9 @@ impl FacilityProcess {
         command.arg(VERB).arg("--data").arg(&recipe.data).arg("--socket").arg(socket);
         command.arg("--structure").arg(recipe.structure.to_string());
         command.arg("--quarantine-ms").arg(recipe.quarantine.as_millis().to_string());
+        if recipe.allow_network_fs {
+            command.arg("--allow-network-fs");
+        }
         // What it is killed over while it looks at a copy of a checkpoint goes with the run's files.
         if let Some(temporary) = socket.parent() {
             command.env("TMPDIR", temporary);
@@ -131,7 +136,8 @@ mod tests {
 
     fn recipe(program: &str) -> Recipe {
         let data = PathBuf::from("/nowhere");
-        Recipe { program: program.into(), data, structure: StructureName::default(), quarantine: Duration::ZERO }
+        let structure = StructureName::default();
+        Recipe { program: program.into(), data, structure, quarantine: Duration::ZERO, allow_network_fs: false }
     }
 
     #[test]

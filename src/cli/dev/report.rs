@@ -195,6 +195,16 @@ fn verdict(outcome: &Outcome, text: &mut String) {
             "  {foreign} binds met a socket of another program that came later; those ports were set aside"
         );
     }
+    if let Some(cause) = outcome.stopped() {
+        let _ =
+            writeln!(text, "  granting was stopped at the end ({}): `portplex display` says what to do", cause.name());
+    }
+    if let Some(reason) = outcome.status.as_ref().and_then(|status| status.storage.as_ref()) {
+        let _ = writeln!(text, "  the storage was full at the end ({reason}): make room");
+    }
+    for alarm in outcome.alarms() {
+        let _ = writeln!(text, "  alarm: {alarm}");
+    }
     if outcome.interrupted {
         let _ = writeln!(text, "  interrupted: this is what had happened until then");
     }

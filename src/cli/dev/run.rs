@@ -22,6 +22,7 @@ use crate::facility::Facility;
 use crate::facility::Query;
 use crate::facility::Reply;
 use crate::facility::Rows;
+use crate::facility::Status;
 use crate::ident::GroupNumber;
 use crate::ident::PortSet;
 use crate::ident::Transport;
@@ -67,7 +68,13 @@ pub(super) fn run(
     let sockets = sockets.map_err(|source| DevError::System { what: "no directory for the socket", source })?;
     let program = std::env::current_exe();
     let program = program.map_err(|source| DevError::System { what: "this program cannot be found", source })?;
-    let recipe = Recipe { program, data: settings.data.clone(), structure: settings.structure, quarantine: QUARANTINE };
+    let recipe = Recipe {
+        program,
+        data: settings.data.clone(),
+        structure: settings.structure,
+        quarantine: QUARANTINE,
+        allow_network_fs: args.allow_network_fs,
+    };
     let found = settings.data.join("MANIFEST").exists();
     let first = sockets.path().join("1");
     let facility = FacilityProcess::start(&recipe, &first)?;
@@ -97,13 +104,26 @@ pub(super) fn run(
     if let Some(error) = shared.take_failure() {
         return Err(error);
     }
-    let (seconds, items) = picture?;
+    let (seconds, Picture { items, status }) = picture?;
     facility.end()?;
     let (findings, looked_at) = shared.witness.tell(|checker, _| (checker.findings().clone(), checker.looked_at()));
     let interrupted = stop.load(Ordering::SeqCst);
     let stacks = settings.stacks.iter().map(|stack| stack.name.clone()).zip(tallies).collect();
     let state = State::new(items);
-    Ok(Outcome { settings, foreign, found, seed, seconds, stacks, state, recoveries, findings, looked_at, interrupted })
+    Ok(Outcome {
+        settings,
+        foreign,
+        found,
+        seed,
+        seconds,
+        stacks,
+        state,
+        status,
+        recoveries,
+        findings,
+        looked_at,
+        interrupted,
+    })
 }
 
 /// Ports that somebody else's sockets have, on a stand-in or on every address, are reserved in
@@ -278,14 +298,15 @@ impl Conductor<'_> {
     }
 
     /// Everything the facility knows, while every stack holds still with its connections open.
-    fn picture(&self) -> Result<Vec<Item>, DevError> {
+    fn picture(&self) -> Result<Picture, DevError> {
         self.shared.advance(Phase::Hold);
         if self.shared.phase() == Phase::Close {
-            return Ok(Vec::new());
+            return Ok(Picture::default());
         }
         // Each stack notices within one connection's time; what it sent before is answered first.
         thread::sleep(Duration::from_millis(50));
         let facility = SocketFacility::connect(&self.shared.door().path, Arc::new(Nobody)).map_err(DevError::Socket)?;
+        let status = Some(facility.status().map_err(DevError::State)?);
         let (mut items, mut from) = (Vec::new(), 0);
         loop {
             let page = facility.query(Query::Items { from }).wait().map_err(DevError::State)?;
@@ -295,10 +316,18 @@ impl Conductor<'_> {
             items.extend(more);
             match next {
                 Some(next) if next > from => from = next,
-                _ => return Ok(items),
+                _ => return Ok(Picture { items, status }),
             }
         }
     }
+}
+
+/// What the facility says of itself, and everything it knows.
+#[derive(Default)]
+struct Picture {
+    items: Vec<Item>,
+    /// `None` where the run was ended before.
+    status: Option<Status>,
 }
 
 /// Listens to nothing.

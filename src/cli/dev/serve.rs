@@ -4,8 +4,10 @@
 //! The facility answers a queue in order, so waiting for the oldest first holds nothing up.
 
 use super::wire::{self, Ask, Tell, Told, What};
+use crate::facility::Challenge;
 use crate::facility::Facility;
 use crate::facility::Page;
+use crate::facility::Present;
 use crate::facility::Renewal;
 use crate::facility::Reply;
 use crate::facility::Ticket;
@@ -20,6 +22,8 @@ use std::thread;
 const OWED_MAX: usize = 65_536;
 
 enum Owed {
+    Challenge(u64, Ticket<Challenge>),
+    Report(u64, Ticket<()>),
     Reply(u64, Ticket<Reply>),
     Renewal(u64, Ticket<Renewal>),
     Page(u64, Ticket<Page>),
@@ -46,9 +50,16 @@ pub(super) fn connection(facility: &dyn Facility, stream: UnixStream) {
     let answering = thread::Builder::new().name("answers".to_owned()).spawn(move || answer(&writing, &owed));
     let mut from = BufReader::with_capacity(1 << 16, &stream);
     let mut scratch = Vec::new();
+    // Whoever attaches over this socket is there until it ends.
+    let present = Present::new();
     while let Ok(Some(Ask { number, what })) = wire::read(&mut from, &mut scratch) {
         let next = match what {
             What::Request(request) => Owed::Reply(number, facility.submit(request)),
+            What::Challenge(name) => Owed::Challenge(number, facility.challenge(&name)),
+            What::Report(name, challenge, grants) => Owed::Report(number, facility.report(&name, challenge, grants)),
+            What::Attach(attach) => Owed::Reply(number, facility.attach(*attach, present.presence())),
+            What::Connect(introduction) => Owed::Reply(number, facility.connect(introduction, present.presence())),
+            What::Resume(resume) => Owed::Reply(number, facility.resume(resume, present.presence())),
             What::Renew(actor, renewal) => Owed::Renewal(number, facility.renew(actor, renewal)),
             What::Query(query) => Owed::Page(number, facility.query(query)),
         };
@@ -56,7 +67,7 @@ pub(super) fn connection(facility: &dyn Facility, stream: UnixStream) {
             break;
         }
     }
-    drop(owing);
+    drop((owing, present));
     if let Ok(answering) = answering {
         let _ = answering.join();
     }
@@ -87,6 +98,8 @@ impl Owed {
     fn ready(&self) -> Option<Tell> {
         Some(match self {
             Self::Reply(number, ticket) => Tell { number: *number, what: Told::Reply(ticket.try_take()?) },
+            Self::Challenge(number, ticket) => Tell { number: *number, what: Told::Challenge(ticket.try_take()?) },
+            Self::Report(number, ticket) => Tell { number: *number, what: Told::Report(ticket.try_take()?) },
             Self::Renewal(number, ticket) => Tell { number: *number, what: Told::Renewal(ticket.try_take()?) },
             Self::Page(number, ticket) => Tell { number: *number, what: Told::Page(ticket.try_take()?) },
         })
@@ -95,6 +108,8 @@ impl Owed {
     fn wait(self) -> Tell {
         match self {
             Self::Reply(number, ticket) => Tell { number, what: Told::Reply(ticket.wait()) },
+            Self::Challenge(number, ticket) => Tell { number, what: Told::Challenge(ticket.wait()) },
+            Self::Report(number, ticket) => Tell { number, what: Told::Report(ticket.wait()) },
             Self::Renewal(number, ticket) => Tell { number, what: Told::Renewal(ticket.wait()) },
             Self::Page(number, ticket) => Tell { number, what: Told::Page(ticket.wait()) },
         }

@@ -80,11 +80,13 @@ fn seen(grant: &Grant) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facility::Receipt;
     use crate::ident::GroupNumber;
     use crate::ident::HistoryId;
     use crate::ident::Incarnation;
     use crate::ident::Lsn;
     use crate::ident::PortMask;
+    use crate::ident::StoreUuid;
     use crate::ident::Transport;
     use crate::structure::Actor;
     use crate::structure::Member;
@@ -98,7 +100,14 @@ mod tests {
         let target = Target::List("10.1.1.1".parse().unwrap(), Transport::Tcp);
         let granted = |lsn, mask| {
             let grant = Grant { lsn: Lsn(lsn), member, target, group, mask: PortMask(mask), number: 1 };
-            Reply { history: HistoryId(1), lsn: Lsn(lsn), answer: Answer::Granted(vec![grant]) }
+            let receipt = Receipt::default();
+            Reply {
+                store: StoreUuid(1),
+                history: HistoryId(1),
+                lsn: Lsn(lsn),
+                receipt,
+                answer: Answer::Granted(vec![grant]),
+            }
         };
         let release = |mask| {
             let body = Body::Release { member, group, grant: Lsn(10), mask: PortMask(mask) };

@@ -4,12 +4,17 @@
 //! requests are in flight at once; an answer names the number of what it answers. A length is
 //! checked before memory is reserved, and memory grows only with bytes that arrive.
 
+use crate::facility::AttachRequest;
 use crate::facility::CallError;
+use crate::facility::Challenge;
 use crate::facility::Page;
 use crate::facility::Query;
 use crate::facility::Renewal;
 use crate::facility::Reply;
+use crate::ident::ConnectorName;
 use crate::structure::Actor;
+use crate::structure::Introduction;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use bincode::Options;
 use serde::de::DeserializeOwned;
@@ -28,11 +33,21 @@ pub(super) struct Ask {
     pub(super) what: What,
 }
 
-/// The three things a facility can be asked.
+/// What a facility can be asked.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum What {
     /// A request.
     Request(Request),
+    /// A challenge for a name.
+    Challenge(ConnectorName),
+    /// One page of a report.
+    Report(ConnectorName, Challenge, Vec<ReportedGrant>),
+    /// An attach; the presence is the socket.
+    Attach(Box<AttachRequest>),
+    /// A connect; the presence is the socket.
+    Connect(Introduction),
+    /// A re-join; the presence is the socket.
+    Resume(Request),
     /// A renewal, with its own number.
     Renew(Actor, u64),
     /// A read.
@@ -51,7 +66,11 @@ pub(super) struct Tell {
 /// An answer of each kind.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Told {
-    /// To a request.
+    /// To a challenge.
+    Challenge(Result<Challenge, CallError>),
+    /// To a page of a report.
+    Report(Result<(), CallError>),
+    /// To a request, an attach, a connect, a re-join.
     Reply(Result<Reply, CallError>),
     /// To a renewal.
     Renewal(Result<Renewal, CallError>),
@@ -128,10 +147,12 @@ fn fill_or_end(from: &mut impl Read, buffer: &mut [u8]) -> Result<bool, WireErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facility::Receipt;
     use crate::ident::HistoryId;
     use crate::ident::Incarnation;
     use crate::ident::Lsn;
     use crate::ident::PortSet;
+    use crate::ident::StoreUuid;
     use crate::ident::Transport;
     use crate::structure::Answer;
     use crate::structure::Body;
@@ -155,7 +176,8 @@ mod tests {
         for ask in asks() {
             write(&mut bytes, &mut scratch, &ask).unwrap();
         }
-        let reply = Reply { history: HistoryId(7), lsn: Lsn(8), answer: Answer::Done };
+        let receipt = Receipt([9; 16]);
+        let reply = Reply { store: StoreUuid(1), history: HistoryId(7), lsn: Lsn(8), receipt, answer: Answer::Done };
         let tell = |what| Tell { number: 4, what };
         let tells = [
             tell(Told::Reply(Ok(reply))),

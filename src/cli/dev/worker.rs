@@ -24,6 +24,8 @@ use crate::stack::Options;
 use crate::stack::Stack;
 use crate::stack::StackError;
 use crate::structure::Grant;
+use crate::structure::Refusal;
+use crate::structure::StopCause;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -137,7 +139,8 @@ impl Running {
         let link = worker.link(&door.path).map_err(DevError::Socket)?;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&worker.seed.to_le_bytes());
-        let options = Options { seed, promise_ms: 0, prefetch_below: PREFETCH_BELOW, observer: None };
+        // No agent's lock: whoever attaches here came through this run's own socket.
+        let options = Options { seed, promise_ms: 0, prefetch_below: PREFETCH_BELOW, ..Options::default() };
         let facility: Arc<dyn Facility> = Arc::clone(&link) as Arc<dyn Facility>;
         let (name, profile) = (worker.plan.name.clone(), worker.plan.profile.clone());
         let started = Stack::start(facility, name, profile, worker.identity, options);
@@ -214,6 +217,14 @@ impl Running {
             Err(StackError::InUse { .. } | StackError::Excluded { .. } | StackError::Refused(_)) if claim != 0 => {
                 self.tally.claims_refused += 1;
                 return Ok(());
+            }
+            // It goes on by itself.
+            Err(StackError::Refused(Refusal::GrantsStopped { cause: StopCause::PowerLoss })) => {
+                return self.wait_for_a_port(now_us, None);
+            }
+            // Only an operator's word helps, and this run has none.
+            Err(error @ StackError::Refused(Refusal::GrantsStopped { .. })) => {
+                return Err(self.worker.stack_error(error));
             }
             Err(error @ StackError::Refused(_)) => return self.wait_for_a_port(now_us, Some(error)),
             Err(StackError::Unreachable { .. }) => return self.wait_for_a_port(now_us, None),

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shown;
-use super::columns::Columns;
+use crate::cli::columns::Columns;
 use crate::cli::state::Connector;
 use crate::cli::state::system_and_stack;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shown;
-use super::columns::Columns;
+use crate::cli::columns::Columns;
 use crate::cli::state::List;
 use crate::cli::state::PORTS_PER_LIST;
 use crate::cli::state::State;

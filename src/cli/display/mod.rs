@@ -1,7 +1,6 @@
 //! `portplex display`: who holds what, in the field's terms.
 #![forbid(unsafe_code)]
 
-mod columns;
 mod connectors;
 mod groups;
 mod lists;
@@ -9,6 +8,8 @@ mod structure;
 
 use super::exit::Exit;
 use super::exit::Failure;
+use super::notice;
+use super::notice::Notice;
 use super::output;
 use super::source;
 use super::state::DvipaFilter;
@@ -89,6 +90,8 @@ pub(crate) struct Shown {
     pub(crate) epoch: u64,
     /// Bytes of log and checkpoints, if known.
     pub(crate) size_bytes: Option<u64>,
+    /// What must be said first.
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl DisplayArgs {
@@ -100,19 +103,22 @@ impl DisplayArgs {
         let selection = self.what.selection();
         let shown = read(selection)?;
         if selection.json {
-            output::print_json(&match self.what {
+            let mut view = match self.what {
                 What::Structure(_) => structure::json(&shown),
                 What::Lists(_) => lists::json(&shown),
                 What::Connectors(_) => connectors::json(&shown),
                 What::Groups(_) => groups::json(&shown),
-            })?;
+            };
+            view["notices"] = notice::json(&shown.notices);
+            output::print_json(&view)?;
         } else {
-            output::print(&match self.what {
+            let view = match self.what {
                 What::Structure(_) => structure::text(&shown),
                 What::Lists(_) => lists::text(&shown),
                 What::Connectors(_) => connectors::text(&shown),
                 What::Groups(_) => groups::text(&shown),
-            })?;
+            };
+            output::print(&format!("{}{view}", notice::banner(&shown.notices)))?;
         }
         Ok(Exit::Done)
     }
@@ -131,6 +137,7 @@ impl What {
 
 fn read(selection: &Selection) -> Result<Shown, Failure> {
     let store = source::inspect(&selection.data, selection.json)?;
+    let notices = notice::notices(&selection.data, &store);
     let mut state = State::new(store.structure.items());
     let there_are: Vec<String> = state.lists.iter().map(|list| list.target.to_string()).collect();
     state.keep(&Filter { dvipa: selection.dvipa, transport: selection.transport });
@@ -143,7 +150,7 @@ fn read(selection: &Selection) -> Result<Shown, Failure> {
         store.manifest.segments.iter().map(|segment| segment.sealed.map_or(segment.size, |seal| seal.offset));
     let files = store.manifest.checkpoints.iter().flat_map(|checkpoint| checkpoint.files.iter().map(|file| file.size));
     let size_bytes = Some(segments.chain(files).sum());
-    Ok(Shown { state, epoch: store.manifest.epoch, size_bytes })
+    Ok(Shown { state, epoch: store.manifest.epoch, size_bytes, notices })
 }
 
 #[cfg(test)]
@@ -152,6 +159,6 @@ pub(crate) mod tests {
     use crate::cli::sample::items;
 
     pub(crate) fn shown() -> Shown {
-        Shown { state: State::new(items()), epoch: 3, size_bytes: Some(8 << 20) }
+        Shown { state: State::new(items()), epoch: 3, size_bytes: Some(8 << 20), notices: Vec::new() }
     }
 }

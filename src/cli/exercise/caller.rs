@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::ask;
+use super::attach;
 use super::choose;
 use super::draw::Draw;
 use super::holdings::Own;
@@ -108,10 +109,11 @@ impl<'a> Caller<'a> {
             incarnation: own.and_then(Own::incarnation).map(|incarnation| incarnation.0),
             what: ask::what(request, own),
         })?;
-        match facility.call(request.clone()) {
+        match call(facility, request, own) {
             Ok(reply) => {
                 if let Some(place) = place {
                     self.owns[place].answered(request, &reply.answer);
+                    self.owns[place].seen(request, reply.position());
                 }
                 lines.json(&okay(kind, id, &reply))
             }
@@ -134,8 +136,12 @@ impl<'a> Caller<'a> {
     fn settle(&mut self, quarantine: Duration) -> Result<(), Failure> {
         std::thread::sleep(quarantine + CLOCK_STEP);
         for list in self.lists_with_quarantine()? {
-            let Reply { lsn, .. } = self.shared.facility.call(Request::EndQuarantine { list })?;
-            self.shared.progress.wait_for(lsn);
+            match self.shared.facility.call(Request::EndQuarantine { list }) {
+                Ok(Reply { lsn, .. }) => self.shared.progress.wait_for(lsn),
+                // Granting is stopped, or there is no room: later.
+                Err(CallError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -152,6 +158,14 @@ impl<'a> Caller<'a> {
             }
         }
         Ok(lists)
+    }
+}
+
+/// Hands a request in as what it is about would, and waits.
+fn call(facility: &LocalFacility, request: &Request, own: Option<&Own>) -> Result<Reply, CallError> {
+    match (request, own) {
+        (Request::Attach(introduction), Some(own)) => attach::attach(facility, introduction, own),
+        _ => facility.call(request.clone()),
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::universe::Known;
+use crate::facility::Position;
 use crate::ident::ConnectorName;
 use crate::ident::Incarnation;
 use crate::ident::PortMask;
@@ -14,6 +15,7 @@ use crate::structure::Grant;
 use crate::structure::Member;
 use crate::structure::Membership;
 use crate::structure::Refusal;
+use crate::structure::ReportedGrant;
 use crate::structure::Request;
 
 /// One connector.
@@ -27,6 +29,8 @@ pub(crate) struct Own {
     pub(crate) gone: Option<Grant>,
     /// Whether an allowable set was given in this life, by transport.
     pub(crate) has_set: [bool; 2],
+    /// How far it has seen in this process; `None`: nothing yet.
+    pub(crate) position: Option<Position>,
     /// Number of the next request.
     number: u32,
 }
@@ -56,8 +60,26 @@ impl Own {
             grants: Vec::new(),
             gone: None,
             has_set: [false; 2],
+            position: None,
             number: 0,
         }
+    }
+
+    /// Notes how far an answer to the connector itself reaches.
+    pub(crate) fn seen(&mut self, request: &Request, position: Position) {
+        if matches!(request, Request::Connect(_) | Request::Attach(_) | Request::Stack { .. }) {
+            self.position = Some(position);
+        }
+    }
+
+    /// What it holds, for the report at an attach.
+    pub(crate) fn reported(&self) -> impl Iterator<Item = ReportedGrant> {
+        self.grants.iter().map(|grant| ReportedGrant {
+            lsn: grant.lsn,
+            target: grant.target,
+            group: grant.group,
+            mask: grant.mask,
+        })
     }
 
     /// The incarnation that a line names.

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod attach;
 mod caller;
 mod choose;
 mod draw;
@@ -19,14 +20,13 @@ mod universe;
 use super::exit::Exit;
 use super::exit::Failure;
 use super::log::Names;
+use super::notice;
 use super::output::Lines;
 use super::size;
 use super::source;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
-use crate::facility::Query;
-use crate::facility::Rows;
 use crate::facility::Status;
 use caller::Caller;
 use caller::Shared;
@@ -49,6 +49,9 @@ Lines on standard output, one JSON object each, flushed one by one:
   {\"unknown\":KIND,\"request\":N,\"why\":\"storage-failed\"}    then exit code 74
   {\"ready\":L,\"transport\":T,\"dvipa\":A,\"lsn\":M}  free: all of that list released up to lsn L
   {\"summary\":{\"operations\":…,\"syncs\":…,\"grants\":…,\"grants_per_sync\":…}}    the last line
+
+Where granting is stopped or the storage is full, requests are refused with \"why\":\"grants-stopped\"
+or \"storage-full\", and standard error says why; that is no failure.
 
 KIND is acquire, claim, release, join, leave, allowable, connect, attach, disconnect, fail or
 clean-up; from caller 0 alone define, delete, policy or range. A release may name fewer ports than
@@ -75,6 +78,9 @@ pub(crate) struct ExerciseArgs {
     /// Quarantine in ms: 1 to 86400000
     #[arg(long, value_name = "MS", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=86_400_000))]
     quarantine: u32,
+    /// Open the store on a network file system too
+    #[arg(long)]
+    allow_network_fs: bool,
     /// Make a checkpoint after so much log, so that kills meet it; units as in 64KiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse_size)]
     checkpoint_bytes: Option<u64>,
@@ -89,12 +95,14 @@ pub(crate) fn run(args: &ExerciseArgs) -> Result<Exit, Failure> {
         quarantine: quarantine(args),
         quarantine_timer: args.callers > 1,
         checkpoint_log_bytes: args.checkpoint_bytes.unwrap_or(defaults.checkpoint_log_bytes),
+        allow_network: args.allow_network_fs,
         seed: Some(args.seed),
         ..defaults
     };
     // Before the open: quarantine that ended meanwhile may end with the first breath.
     let names = Names::of_items(source::inspect(&args.dir, args.json)?.structure.items());
     let facility = LocalFacility::open(&args.dir, &options)?;
+    notice::tell(&args.dir, &facility.status()?, args.json);
     let lines = Lines::stdout();
     let told = exercise(args, &facility, names, &lines)?;
     facility.close()?;
@@ -131,19 +139,12 @@ fn exercise(args: &ExerciseArgs, facility: &LocalFacility, names: Names, lines: 
         let operations = done.into_iter().sum::<Result<u64, Failure>>()?;
         watched.map(|()| operations)
     })?;
-    let Status { frames, grants, .. } = status(facility)?;
+    let Status { frames, grants, .. } = facility.status()?;
     Ok(Summary::new(operations, frames, grants))
 }
 
 fn quarantine(args: &ExerciseArgs) -> Duration {
     Duration::from_millis(u64::from(args.quarantine))
-}
-
-fn status(facility: &dyn Facility) -> Result<Status, Failure> {
-    match facility.query(Query::Status).wait()?.rows {
-        Rows::Status(status) => Ok(status),
-        rows => Err(Failure::told(Exit::Bug, format!("a status was asked for, {rows:?} came; please report this"))),
-    }
 }
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {

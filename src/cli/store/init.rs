@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::size;
+use crate::cli::source;
 use crate::facility;
 use crate::facility::Machine;
 use crate::facility::Options;
@@ -31,6 +32,9 @@ pub(crate) struct InitArgs {
     /// Size of one log file: 16KiB to 1GiB, a multiple of 4KiB; units K, KiB, M, MiB, G, GiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::parse_segment_size)]
     segment_size: u64,
+    /// Make it on a network file system too: neither its locks nor its syncs are to be relied on
+    #[arg(long)]
+    allow_network_fs: bool,
     /// One JSON object on one line
     #[arg(long)]
     pub(crate) json: bool,
@@ -38,7 +42,13 @@ pub(crate) struct InitArgs {
 
 pub(crate) fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let structure = args.structure.name().unwrap_or_default();
-    let options = Options { structure: Some(structure), segment_size: args.segment_size, ..Options::default() };
+    let options = Options {
+        structure: Some(structure),
+        segment_size: args.segment_size,
+        allow_network: args.allow_network_fs,
+        ..Options::default()
+    };
+    source::advise(&args.dir, args.json);
     facility::init(&Machine::real(), &args.dir, &options)?;
     let dir = args.dir.display();
     if args.json {

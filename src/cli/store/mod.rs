@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod backup;
 mod dump;
 mod init;
+mod restore;
+mod resume;
 mod verify;
 
 use super::exercise;
@@ -12,7 +15,7 @@ use super::exit::Exit;
 use super::exit::Failure;
 use std::path::PathBuf;
 
-/// Make, check, print and exercise a store.
+/// Make, check, print, copy and restore a store, and say what happened to one.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
@@ -33,6 +36,15 @@ enum StoreVerb {
     /// Say what happened to a store that is no longer where it was
     #[command(after_long_help = adopt::EXAMPLES)]
     Adopt(adopt::AdoptArgs),
+    /// Let granting go on after lost data, a restore or a power loss, by your word
+    #[command(after_long_help = resume::EXAMPLES)]
+    Resume(resume::ResumeArgs),
+    /// Write a proven copy of a closed store; changes no byte of it
+    #[command(after_long_help = backup::EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup; it grants nothing until every stack has attached
+    #[command(after_long_help = restore::EXAMPLES)]
+    Restore(restore::RestoreArgs),
     /// Send random requests of every kind, for a test that kills, freezes or starves this process
     #[command(after_long_help = exercise::EXAMPLES)]
     Exercise(ExerciseArgs),
@@ -55,6 +67,9 @@ impl StoreArgs {
             StoreVerb::Init(args) => args.json,
             StoreVerb::Verify(args) | StoreVerb::Dump(args) => args.json,
             StoreVerb::Adopt(args) => args.json,
+            StoreVerb::Resume(args) => args.json,
+            StoreVerb::Backup(args) => args.json,
+            StoreVerb::Restore(args) => args.json,
             StoreVerb::Exercise(args) => args.json,
         }
     }
@@ -65,6 +80,9 @@ impl StoreArgs {
             StoreVerb::Verify(args) => verify::run(args),
             StoreVerb::Dump(args) => dump::run(args),
             StoreVerb::Adopt(args) => adopt::run(args),
+            StoreVerb::Resume(args) => resume::run(args),
+            StoreVerb::Backup(args) => backup::run(args),
+            StoreVerb::Restore(args) => restore::run(args),
             StoreVerb::Exercise(args) => exercise::run(args),
         }
     }

@@ -24,6 +24,7 @@ and that every record encodes to the same bytes again, rebuilds the state and au
 torn by a crash was never acknowledged: it is named as a warning and is no failure.";
 
 pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
+    source::advise(&args.dir, args.json);
     let store = source::inspect(&args.dir, args.json)?;
     let log = log::walk(&args.dir, &mut |_| Ok(()))?;
     let digest = record::digest(store.structure.items());
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
         output::print_json(&json!({
             "verified": args.dir.display().to_string(),
             "structure": store.manifest.structure.to_string(),
+            "uuid": store.manifest.uuid.to_string(),
             "epoch": store.manifest.epoch,
             "lsn": store.structure.lsn().0,
             "segments": log.segments,

@@ -55,6 +55,12 @@ impl Disk for SimDisk {
         state.rename(from, to)
     }
 
+    fn exchange(&self, first: &Path, second: &Path) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        state.begin_plain(Call::Change)?;
+        state.exchange(first, second)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.shared.lock();
         state.begin_plain(Call::Change)?;
@@ -105,6 +111,13 @@ impl Disk for SimDisk {
         let mut state = self.shared.lock();
         state.begin_plain(Call::Look)?;
         state.find(path)
+    }
+
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        let mut state = self.shared.lock();
+        state.begin_plain(Call::Look)?;
+        state.find(path)?;
+        Ok(state.character.file_system)
     }
 }
 

@@ -110,6 +110,16 @@ impl SimDisk {
         self.shared.lock().capacity = bytes;
     }
 
+    /// Whether two names can be exchanged (they can at first).
+    pub fn set_exchanging(&self, can_exchange: bool) {
+        self.shared.lock().character.can_exchange = can_exchange;
+    }
+
+    /// Makes it pass for the file system with this magic number (ext4 at first).
+    pub fn set_file_system(&self, magic: u64) {
+        self.shared.lock().character.file_system = magic;
+    }
+
     /// Makes syncs succeed without making anything durable.
     pub fn set_lying(&self, lies: bool) {
         self.shared.lock().lies = lies;

@@ -34,6 +34,14 @@ pub(super) struct State {
     pub(super) faults: BTreeMap<u64, Fault>,
     pub(super) capacity: Option<u64>,
     pub(super) lies: bool,
+    pub(super) character: Character,
+}
+
+/// What kind of file system it is; stays so over a power cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Character {
+    pub(super) can_exchange: bool,
+    pub(super) file_system: u64,
 }
 
 /// What a call is, for counting.
@@ -60,6 +68,7 @@ impl State {
             faults: BTreeMap::new(),
             capacity: None,
             lies: false,
+            character: Character { can_exchange: true, file_system: EXT4 },
         }
     }
 
@@ -169,6 +178,20 @@ impl State {
         Ok(())
     }
 
+    /// Both names change at once for everybody who looks; after a power cut each by itself has the
+    /// old file or the new one.
+    pub(super) fn exchange(&mut self, first: &Path, second: &Path) -> io::Result<()> {
+        if !self.character.can_exchange {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let nodes = [self.find(second)?, self.find(first)?];
+        for (path, node) in [first, second].into_iter().zip(nodes) {
+            let (parent, name) = self.place(path)?;
+            self.dir_mut(parent)?.change(vec![Edit { name, node: Some(node) }]);
+        }
+        Ok(())
+    }
+
     pub(super) fn remove(&mut self, path: &Path, is_dir: bool) -> io::Result<()> {
         let inode = self.find(path)?;
         match &self.nodes[&inode] {
@@ -230,6 +253,7 @@ impl State {
         };
         let nodes = self.nodes.iter().map(|(inode, node)| (*inode, cut(node))).collect();
         let mut state = Self::of_nodes(nodes, self.next_inode);
+        state.character = self.character;
         state.drop_unlinked();
         state
     }
@@ -237,6 +261,7 @@ impl State {
     pub(super) fn after_kill(&self) -> Self {
         let mut state = Self::of_nodes(self.nodes.clone(), self.next_inode);
         state.capacity = self.capacity;
+        state.character = self.character;
         state
     }
 
@@ -327,3 +352,6 @@ pub(super) fn error_of(fault: Fault) -> io::Error {
 pub(super) const NO_SPACE: i32 = 28;
 
 const ROOT: u64 = 1;
+
+/// The magic number of ext4.
+const EXT4: u64 = 0xef53;

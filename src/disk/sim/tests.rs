@@ -54,6 +54,25 @@ fn a_rename_survives_whole_or_not_at_all() {
 }
 
 #[test]
+fn an_exchange_changes_both_names_at_once_and_loses_each_by_itself() {
+    let disk = SimDisk::new();
+    file(&disk, "/a", b"A").sync_all().unwrap();
+    file(&disk, "/b", b"B").sync_all().unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.exchange(Path::new("/a"), Path::new("/b")).unwrap();
+    let names = |disk: &SimDisk| ["/a", "/b"].map(|name| read(disk, name).map(|bytes| char::from(bytes[0])));
+    assert_eq!(names(&disk), [Some('B'), Some('A')]);
+    let left = |kept| names(&disk.after_power_cut(&Loss::Except(kept)));
+    assert_eq!(left(0b00), [Some('A'), Some('B')]);
+    assert_eq!(left(0b01), [Some('B'), Some('B')]);
+    assert_eq!(left(0b10), [Some('A'), Some('A')]);
+    assert_eq!(left(0b11), [Some('B'), Some('A')]);
+    disk.sync_dir(Path::new("/")).unwrap();
+    assert_eq!(names(&disk.after_power_cut(&Loss::Everything)), [Some('B'), Some('A')]);
+    assert_eq!(disk.exchange(Path::new("/a"), Path::new("/c")).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
 fn what_a_failed_sync_marked_clean_never_becomes_durable() {
     let disk = SimDisk::new();
     let file = file(&disk, "/a", &[0; 512]);

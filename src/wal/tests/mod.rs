@@ -2,6 +2,9 @@
 //! refused open.
 #![forbid(unsafe_code)]
 
+mod adoption;
+mod full;
+mod histories;
 mod upkeep;
 
 use super::*;
@@ -35,6 +38,10 @@ pub(super) fn make(disk: &SimDisk) -> Result<(), StoreError> {
 type Log = Vec<(Lsn, Vec<u8>)>;
 
 pub(super) fn open(disk: &SimDisk) -> Result<(Appender, Log), StoreError> {
+    open_under(disk, BootId(1), false)
+}
+
+pub(super) fn open_under(disk: &SimDisk, boot: BootId, wait: bool) -> Result<(Appender, Log), StoreError> {
     let lock = lock(disk, dir(), LockMode::Exclusive)?;
     let survey = survey(disk, dir())?;
     let mut log = Vec::new();
@@ -44,9 +51,10 @@ pub(super) fn open(disk: &SimDisk) -> Result<(Appender, Log), StoreError> {
     })?;
     let stamp = OpenStamp {
         history: HistoryId(1_000 + survey.manifest.epoch),
-        boot: BootId(1),
+        boot,
         boot_ms: BootMs(5),
         wall: WallMs(6),
+        wait_after_power_loss: wait,
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     Ok((Appender::begin(disk, dir(), survey, replayed, stamp, lock)?, log))
@@ -132,7 +140,7 @@ fn check(disk: &SimDisk, acknowledged: &Log, what: &str) -> Log {
         Ok((mut appender, log)) => {
             assert!(contains(&log, acknowledged), "{what}: lost an acknowledged frame");
             assert!(log.len() <= acknowledged.len() + 1, "{what}: invented a frame");
-            let copies = ["MANIFEST", "MANIFEST.bak"].map(|name| disk.bytes(&dir().join(name)));
+            let copies = ["MANIFEST", "MANIFEST.bak"].map(sequence);
             assert!(copies[0].is_some() && copies[0] == copies[1], "{what}: one MANIFEST is behind");
             let first = appender.append(&[1, 2, 3], 2, WallMs(1), BootMs(1)).unwrap();
             assert!(log.last().is_none_or(|last| last.0 < first), "{what}: an lsn was used twice");
@@ -165,13 +173,26 @@ fn losses(unsynced: usize, seed: u64) -> Vec<Loss> {
 
 #[test]
 fn an_acknowledged_frame_survives_a_power_cut_anywhere() {
-    let calm = SimDisk::new();
-    calm.create_dir(Path::new("/other")).unwrap();
+    survives_power_cuts(true, 1);
+}
+
+#[test]
+fn an_acknowledged_frame_survives_a_power_cut_where_names_cannot_be_exchanged() {
+    survives_power_cuts(false, 3);
+}
+
+fn survives_power_cuts(can_exchange: bool, step: usize) {
+    let new_disk = || {
+        let disk = SimDisk::new();
+        disk.set_exchanging(can_exchange);
+        disk.create_dir(Path::new("/other")).unwrap();
+        disk
+    };
+    let calm = new_disk();
     run(&calm);
     let mut states = 0;
-    for change in 0..calm.changes() {
-        let disk = SimDisk::new();
-        disk.create_dir(Path::new("/other")).unwrap();
+    for change in (0..calm.changes()).step_by(step) {
+        let disk = new_disk();
         disk.cut_at(change);
         let acknowledged = run(&disk);
         for loss in losses(disk.unsynced(), change) {

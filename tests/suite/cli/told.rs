@@ -38,22 +38,22 @@ struct Moment {
 
 /// The lines so far.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     grants: BTreeMap<u64, Grant>,
     open: BTreeMap<u64, Open>,
     granted: Vec<Moment>,
     ended: Vec<Moment>,
     /// Lsn of the event, list, and up to which lsn it is ready; in the order of the lines.
     ready: Vec<(u64, String, u64)>,
-    pub(super) kinds: BTreeMap<String, u64>,
-    pub(super) refusals: BTreeMap<String, u64>,
-    pub(super) readies: u64,
-    pub(super) held_max: usize,
+    pub(crate) kinds: BTreeMap<String, u64>,
+    pub(crate) refusals: BTreeMap<String, u64>,
+    pub(crate) readies: u64,
+    pub(crate) held_max: usize,
 }
 
 impl Told {
     /// Reads one line; a torn last line (killed while writing) is none.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         if let Some(kind) = line["ask"].as_str() {
             self.ask(kind, &line);
@@ -149,7 +149,7 @@ impl Told {
     }
 
     /// Holds everything told against a dump, then believes the dump: what was in doubt is settled.
-    pub(super) fn compare(&mut self, dump: &str) {
+    pub(crate) fn compare(&mut self, dump: &str) {
         let rows: Vec<Value> = dump.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let grants: BTreeMap<u64, &Value> =
             rows.iter().filter(|row| row["kind"] == "grant").map(|row| (number(&row["lsn"]), row)).collect();

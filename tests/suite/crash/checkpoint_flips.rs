@@ -56,7 +56,7 @@ static STORE: LazyLock<Store> = LazyLock::new(|| {
     assert!(calm.faults.is_empty(), "seed {}: {:#?}", plan.seed, calm.faults);
     let disk = SimDisk::new();
     carry(&dir.path().join("store"), Path::new(DIR), &disk);
-    wal::adopt_moved(Arc::new(disk.clone()), Path::new(DIR)).expect("the store was moved");
+    wal::adopt(Arc::new(disk.clone()), Path::new(DIR), wal::Adoption::Moved).expect("the store was moved");
     disk.settle();
     let manifest = wal::survey(&disk, Path::new(DIR)).expect("a store").manifest;
     assert_eq!(manifest.checkpoints.len(), 2, "seed {}: there is one to fall back to", plan.seed);

@@ -42,7 +42,7 @@ fn store(dir: &Path, plan: &Plan) -> PathBuf {
         let path = store.join(path.strip_prefix(DIR).expect("a file of the store"));
         std::fs::write(path, &**bytes).expect("a writable file");
     }
-    wal::adopt_moved(Arc::new(RealDisk), &store).expect("the store was moved");
+    wal::adopt(Arc::new(RealDisk), &store, wal::Adoption::Moved).expect("the store was moved");
     store
 }
 

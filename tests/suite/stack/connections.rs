@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, Mode};
 use super::{identity, name, target};
-use portplex::facility::{CallError, Connection};
+use portplex::facility::{Belief, CallError, Connection};
 use portplex::ident::{BootMs, PortSet, Transport};
 use portplex::structure::{Answer, Introduction, Member, Refusal, Request};
 
@@ -82,7 +82,7 @@ fn answers_of_another_life_count_for_nothing() {
     let pending = old.submit_acquire(member, 1, 1);
     memory.set(Mode::Well);
     old.give_up();
-    let (new, attached) = Connection::attach(memory.door(), introduction(1)).expect("attached");
+    let (new, attached) = Connection::attach(memory.door(), introduction(1), &Belief::default()).expect("attached");
     assert!(new.actor().incarnation > old.actor().incarnation && !new.is_same(&old));
     assert_eq!(attached.grants.len(), 1, "the attach tells of it");
     memory.let_go();
@@ -95,7 +95,8 @@ fn answers_of_another_life_count_for_nothing() {
     let refused = new.acquire(attached.memberships[0].member, 1, 1).expect_err("the facility was opened since");
     assert_eq!(refused, CallError::Refused(Refusal::MustAttach));
     assert_eq!(new.resume(memory.door()), Err(CallError::Refused(Refusal::MustAttach)));
-    let (newest, _) = Connection::attach_or_connect(&memory.door(), &introduction(1)).expect("attached");
+    let (newest, _) =
+        Connection::attach_or_connect(&memory.door(), &introduction(1), &Belief::default()).expect("attached");
     assert_ne!(newest.history(), new.history());
     let stale = new.release(member, attached.grants[0].group, attached.grants[0].lsn, attached.grants[0].mask);
     let (asked, current) = (new.actor().incarnation, newest.actor().incarnation);

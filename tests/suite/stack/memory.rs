@@ -1,9 +1,13 @@
 //! A facility that is nothing but a structure in memory, and that fails when it is told to.
 
 use parking_lot::Mutex;
-use portplex::facility::{CallError, Completer, Facility, Page, Query, Renewal, Reply, Ticket};
-use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StructureName, Target};
-use portplex::structure::{Actor, ClockFloor, Context, Decision, Due, PortOwner, Refusal, Request, Structure};
+use portplex::facility::{AttachRequest, CallError, Challenge, Completer, Facility, Page, Presence, Query};
+use portplex::facility::{Receipt, Renewal, Reply, Ticket};
+use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StoreUuid, StructureName, Target};
+use portplex::structure::{
+    Actor, Body, ClockFloor, Context, Decision, Due, Introduction, Item, PortOwner, Refusal, ReportedGrant, Request,
+    Standing, StopCause, Structure,
+};
 use std::sync::Arc;
 
 /// How it behaves.
@@ -21,6 +25,8 @@ pub(super) enum Mode {
     Overloaded,
     /// Renewals are answered with another number.
     WrongNumber,
+    /// Whatever is new is turned down for want of room.
+    Full,
 }
 
 /// The structure and what is around it; copies are other connections to it.
@@ -31,6 +37,12 @@ struct Core {
     structure: Structure,
     mode: Mode,
     history: u64,
+    /// The last lsn of each history before the present one, oldest first.
+    ends: Vec<(u64, Lsn)>,
+    store: u128,
+    is_receipt_good: bool,
+    /// What a stack reports before it attaches again; `None`: it was not asked.
+    reported: Option<Vec<ReportedGrant>>,
     open_first: Lsn,
     now: u64,
     random: u64,
@@ -46,6 +58,10 @@ impl Memory {
             structure: Structure::new(StructureName::default()),
             mode: Mode::Well,
             history: 1,
+            ends: Vec::new(),
+            store: 1,
+            is_receipt_good: true,
+            reported: None,
             open_first: Lsn(1),
             now: 1_000_000,
             random: seed,
@@ -70,9 +86,33 @@ impl Memory {
     pub(super) fn reopen(&self) {
         let mut core = self.0.lock();
         core.held.clear();
+        let end = (core.history, core.structure.lsn());
+        core.ends.push(end);
         core.history += 1;
         core.mode = Mode::Well;
         core.open_first = core.structure.lsn().next();
+    }
+
+    /// The state now, to be lost or restored later.
+    pub(super) fn snapshot(&self) -> Vec<Item> {
+        self.0.lock().structure.items().collect()
+    }
+
+    /// Puts a state of the present history back and opens anew: what came after it is lost.
+    pub(super) fn lose(&self, snapshot: &[Item]) {
+        let structure = Structure::import(snapshot.iter().cloned()).expect("it was exported");
+        self.0.lock().structure = structure;
+        self.reopen();
+    }
+
+    /// As if another store were served.
+    pub(super) fn set_store(&self, store: u128) {
+        self.0.lock().store = store;
+    }
+
+    /// As if no position that a stack names had been given by this store.
+    pub(super) fn distrust(&self) {
+        self.0.lock().is_receipt_good = false;
     }
 
     /// Gives the answers that were held back.
@@ -143,7 +183,44 @@ impl Core {
             Decision::Repeat { first, count } => Lsn(first.0 + u64::from(count) - 1),
             _ => self.structure.lsn(),
         };
-        Ok(Reply { history: HistoryId(self.history), lsn, answer })
+        let (store, history, receipt) = (StoreUuid(self.store), HistoryId(self.history), Receipt::default());
+        Ok(Reply { store, history, lsn, receipt, answer })
+    }
+
+    /// What comes before an attach: is this the store, did it lose anything, what is held.
+    fn admit(&mut self, attach: &AttachRequest) -> Result<(), Refusal> {
+        let name = attach.introduction.name.clone();
+        if let Some(position) = attach.position {
+            if position.store.0 != self.store {
+                return Err(Refusal::OtherStore { store: StoreUuid(self.store) });
+            }
+            if !self.is_receipt_good {
+                return Err(Refusal::ReceiptBad);
+            }
+            let end = self.ends.iter().find(|(history, _)| *history == position.history.0);
+            if end.map_or(self.structure.lsn(), |(_, end)| *end) < position.lsn {
+                let (cause, history, lsn) = (StopCause::DataLost, position.history, position.lsn);
+                self.execute(&Request::Stop { cause, name: Some(name.clone()), history, lsn })?;
+            }
+        }
+        let slot = self.structure.connector(&name).ok_or(Refusal::UnknownConnector)?.actor.slot;
+        if self.structure.standing(slot) == attach.standing {
+            return Ok(());
+        }
+        let Some(reported) = self.reported.take() else {
+            self.reported = Some(Vec::new());
+            return Err(Refusal::ReportNeeded);
+        };
+        assert_eq!(Standing::of(reported.iter().copied()), attach.standing, "the report is what was announced");
+        self.execute(&Request::Adopt { name, grants: reported }).map(|_| ())
+    }
+
+    /// Whether it would take room.
+    fn is_new(request: &Request) -> bool {
+        let stack = |body: &Body| {
+            matches!(body, Body::Join { .. } | Body::SetAllowable { .. } | Body::Acquire { .. } | Body::Claim { .. })
+        };
+        matches!(request, Request::Stack { body, .. } if stack(body))
     }
 }
 
@@ -154,6 +231,7 @@ impl Facility for Memory {
         match core.mode {
             Mode::Lost => Ticket::ready(Err(CallError::Gone)),
             Mode::Overloaded => Ticket::ready(Err(CallError::Refused(Refusal::Overloaded))),
+            Mode::Full if Core::is_new(&request) => Ticket::ready(Err(CallError::Refused(Refusal::StorageFull))),
             Mode::Deaf => {
                 let _ = core.execute(&request);
                 Ticket::ready(Err(CallError::Gone))
@@ -166,8 +244,42 @@ impl Facility for Memory {
                 }
                 ticket
             }
-            Mode::Well | Mode::WrongNumber => Ticket::ready(core.execute(&request).map_err(CallError::from)),
+            Mode::Well | Mode::WrongNumber | Mode::Full => {
+                Ticket::ready(core.execute(&request).map_err(CallError::from))
+            }
         }
+    }
+
+    fn challenge(&self, name: &ConnectorName) -> Ticket<Challenge> {
+        let core = self.0.lock();
+        Ticket::ready(match core.mode {
+            Mode::Lost | Mode::Deaf => Err(CallError::Gone),
+            Mode::Overloaded => Err(Refusal::Overloaded.into()),
+            _ if core.structure.connector(name).is_none() => Err(Refusal::UnknownConnector.into()),
+            _ => Ok(Challenge(1)),
+        })
+    }
+
+    fn report(&self, _name: &ConnectorName, _challenge: Challenge, grants: Vec<ReportedGrant>) -> Ticket<()> {
+        if let Some(reported) = self.0.lock().reported.as_mut() {
+            reported.extend(grants);
+        }
+        Ticket::ready(Ok(()))
+    }
+
+    fn attach(&self, attach: AttachRequest, _presence: Presence) -> Ticket<Reply> {
+        let admitted = match self.mode() {
+            Mode::Lost | Mode::Overloaded => Ok(()),
+            _ => self.0.lock().admit(&attach),
+        };
+        match admitted {
+            Ok(()) => self.submit(Request::Attach(attach.introduction)),
+            Err(refusal) => Ticket::ready(Err(refusal.into())),
+        }
+    }
+
+    fn connect(&self, introduction: Introduction, _presence: Presence) -> Ticket<Reply> {
+        self.submit(Request::Connect(introduction))
     }
 
     fn renew(&self, _actor: Actor, number: u64) -> Ticket<Renewal> {

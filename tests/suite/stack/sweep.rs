@@ -60,7 +60,7 @@ impl Host {
     }
 
     fn reattach(&mut self, memory: &Memory) {
-        let Adopted { grants, stopped } = self.stack.reattach(memory.door()).expect("the facility is well");
+        let Adopted { grants, stopped, .. } = self.stack.reattach(memory.door()).expect("the facility is well");
         assert_eq!(stopped, [], "nobody cleaned up");
         assert_eq!(grants, [], "no earlier life");
     }

@@ -13,6 +13,7 @@ use portplex::ident::StoreUuid;
 use portplex::ident::StructureName;
 use portplex::wal;
 use portplex::wal::Creation;
+use portplex::wal::Manifest;
 use portplex::wal::ManifestFault;
 use portplex::wal::NotAStore;
 use portplex::wal::Seeds;
@@ -23,18 +24,22 @@ use std::sync::Arc;
 #[test]
 fn one_bad_copy_of_manifest_is_mended_from_the_other() {
     for name in ["MANIFEST", "MANIFEST.bak"] {
-        for damage in 0..4 {
+        for damage in 0..6 {
             let (store, log) = Store::with_frames(LARGE, 3, true);
             match damage {
                 0 => edit(&store.path(name), |bytes| bytes[200] ^= 1),
                 1 => edit(&store.path(name), |bytes| bytes.truncate(100)),
                 2 => edit(&store.path(name), Vec::clear),
+                3 => edit(&store.path(name), |bytes| *bytes.last_mut().unwrap() = 1),
+                4 => edit(&store.path(name), |bytes| bytes.resize(40_000, 3)),
                 _ => fs::remove_file(store.path(name)).unwrap(),
             }
             let opened = store.opens_with(&log);
             assert_eq!(opened.replayed.warnings.len(), 1, "{name}");
             drop(opened);
-            assert_eq!(fs::read(store.path("MANIFEST")).unwrap(), fs::read(store.path("MANIFEST.bak")).unwrap());
+            let copies = ["MANIFEST", "MANIFEST.bak"].map(|name| fs::read(store.path(name)).unwrap());
+            let [one, other] = copies.map(|bytes| Manifest::decode(&bytes).unwrap());
+            assert_eq!(one, other);
             assert_eq!(store.opens_with(&log).replayed.warnings, Vec::<String>::new());
         }
     }
@@ -119,10 +124,11 @@ fn a_manifest_older_than_watermark_or_the_log_is_refused() {
 fn a_newer_format_is_refused_by_name() {
     let (store, _) = Store::with_frames(LARGE, 1, true);
     edit(&store.path("MANIFEST"), |bytes| {
-        let content = bytes.len() - 32;
+        let size = u64::from_le_bytes(bytes[16..24].try_into().unwrap()) as usize;
+        let content = size - 32;
         bytes[8] = 9;
         let digest = *blake3::hash(&bytes[..content]).as_bytes();
-        bytes[content..].copy_from_slice(&digest);
+        bytes[content..size].copy_from_slice(&digest);
     });
     let error = store.is_refused(Lsn::ZERO);
     assert!(matches!(error, StoreError::FormatTooNew { found: 9, .. }), "{error}");
@@ -155,7 +161,7 @@ fn a_copied_store_is_read_but_not_written_until_adopted() {
     let survey = wal::survey(&RealDisk, &store.dir).unwrap();
     let read = wal::verify(&RealDisk, &store.dir, &survey, &mut |_, _| Ok(())).unwrap();
     assert_eq!(read.frames, 3);
-    wal::adopt_moved(Arc::new(RealDisk), &store.dir).unwrap();
+    wal::adopt(Arc::new(RealDisk), &store.dir, wal::Adoption::Moved).unwrap();
     drop(store.opens_with(&log));
 }
 
@@ -210,4 +216,123 @@ fn what_is_no_store_is_named_so() {
         let error = wal::init(&RealDisk, &empty.join("sized"), &creation, &seeds).unwrap_err();
         assert!(matches!(error, StoreError::SegmentSize { .. }), "{error}");
     }
+}
+
+#[test]
+fn zeros_behind_the_content_of_manifest_do_not_matter() {
+    let (store, log) = Store::with_frames(LARGE, 3, true);
+    for size in [16_384, 20_000, 700] {
+        edit(&store.path("MANIFEST"), |bytes| bytes.resize(size, 0));
+        assert_eq!(store.opens_with(&log).replayed.warnings, Vec::<String>::new(), "{size}");
+    }
+}
+
+#[test]
+fn what_is_kept_to_be_exchanged_is_never_read_and_made_anew() {
+    for damage in 0..4 {
+        let (store, mut log) = Store::with_frames(SMALL, 2, true);
+        for name in ["MANIFEST", "MANIFEST.bak"] {
+            let kept = store.path(&format!("{name}.tmp"));
+            match damage {
+                0 => fs::remove_file(&kept).unwrap(),
+                1 => edit(&kept, |bytes| bytes.truncate(10)),
+                2 => edit(&kept, |bytes| bytes.fill(0xff)),
+                // As a power cut may leave an exchange: both names mean one file.
+                _ => {
+                    fs::remove_file(&kept).unwrap();
+                    fs::hard_link(store.path(name), &kept).unwrap();
+                }
+            }
+        }
+        let mut opened = store.opens_with(&log);
+        log.extend(append(&mut opened.appender, 4));
+        drop(opened);
+        drop(store.opens_with(&log));
+        let inode = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(store.path(name)).unwrap());
+        let mut inodes = ["MANIFEST", "MANIFEST.bak", "MANIFEST.tmp", "MANIFEST.bak.tmp"].map(inode).to_vec();
+        inodes.sort_unstable();
+        inodes.dedup();
+        assert_eq!(inodes.len(), 4, "each name has a file of its own");
+    }
+}
+
+#[test]
+fn an_adoption_as_a_copy_that_was_cut_short_is_finished_by_the_next_open() {
+    let (store, log) = Store::with_frames(SMALL, 2, true);
+    let old = store.manifest();
+    let stamp = wal::OpenStamp {
+        history: portplex::ident::HistoryId(5),
+        boot: portplex::ident::BootId(3),
+        boot_ms: portplex::ident::BootMs(1),
+        wall: portplex::ident::WallMs(1),
+        wait_after_power_loss: false,
+    };
+    let seeds = Seeds { uuid: StoreUuid(8), receipt_key: [3; 32] };
+    let frames = vec![wal::Frame { payload: vec![4; 50], count: 3 }];
+    let copy = wal::Adoption::Copy(wal::NewStore { seeds, stamp, frames });
+    wal::adopt(Arc::new(RealDisk), &store.dir, copy).unwrap();
+    for behind in ["MANIFEST", "MANIFEST.bak"] {
+        let (new, is_strange) = (fs::read(store.path("MANIFEST.bak")).unwrap(), behind == "MANIFEST");
+        for name in ["MANIFEST", "MANIFEST.bak"] {
+            fs::write(store.path(name), &new).unwrap();
+        }
+        // One that says it comes from elsewhere is no follower.
+        let mut stranger = old.clone();
+        stranger.uuid = StoreUuid(77);
+        fs::write(store.path(behind), if is_strange { stranger.encode() } else { old.encode() }).unwrap();
+        if is_strange {
+            let error = store.is_refused(Lsn::ZERO);
+            let is_named = matches!(error, StoreError::ManifestCorrupt { why: ManifestFault::Contradiction, .. });
+            assert!(is_named, "{error}");
+            fs::write(store.path(behind), old.encode()).unwrap();
+        }
+        let survey = wal::survey(&RealDisk, &store.dir).unwrap();
+        assert_eq!((survey.manifest.uuid, survey.to_mend), (StoreUuid(8), Some(behind)));
+    }
+    let copied = vec![(Lsn(1 << 20), vec![4; 50])];
+    drop(store.opens_with(&copied));
+    assert_ne!(copied, log);
+    assert!(!store.segment(1).exists(), "nothing lists what the copy came with");
+}
+
+#[test]
+fn a_backup_is_read_at_once_and_written_once_it_was_adopted() {
+    let (store, mut log) = Store::with_frames(SMALL, 7, true);
+    let mut opened = store.opens_with(&log);
+    log.extend(append(&mut opened.appender, 1));
+    let manifest = opened.appender.keeper().manifest();
+    let to = store.dir.with_file_name("backup");
+    let durable = opened.appender.durable();
+    assert_eq!(wal::copy_store(&RealDisk, &store.dir, &to, &manifest, durable).unwrap(), durable);
+    drop(opened);
+    let store = store.at(to);
+    assert!(matches!(store.is_refused(Lsn::ZERO), StoreError::StoreCopied { noted: 0, .. }));
+    wal::adopt(Arc::new(RealDisk), &store.dir, wal::Adoption::Restored).unwrap();
+    let mut opened = store.opens_with(&log);
+    assert_eq!(opened.appender.stop(), wal::StopMark::Restored);
+    log.extend(append(&mut opened.appender, 3));
+    drop(opened);
+    drop(store.opens_with(&log));
+}
+
+#[test]
+fn a_checkpoint_that_is_not_what_manifest_says_gets_into_no_backup() {
+    let (store, _) = Store::with_frames(SMALL, 2, true);
+    fs::create_dir_all(store.path("ckpt/1/deep")).unwrap();
+    fs::write(store.path("ckpt/1/deep/file"), b"content").unwrap();
+    let digest = *blake3::hash(b"content").as_bytes();
+    let file = wal::FileEntry { path: "deep/file".to_owned(), size: 7, digest };
+    let lsn = Lsn((1 << 20) + 1);
+    let wall = portplex::ident::WallMs(1);
+    let entry = wal::CheckpointEntry { generation: 1, lsn, count: 0, digest: [0; 32], wall, files: vec![file] };
+    store.set_manifest(|manifest| manifest.checkpoints.push(entry.clone()));
+    let (manifest, to) = (store.manifest(), store.dir.with_file_name("backup"));
+    let durable = manifest.durable();
+    wal::copy_store(&RealDisk, &store.dir, &to, &manifest, durable).unwrap();
+    assert_eq!(fs::read(to.join("ckpt/1/deep/file")).unwrap(), b"content");
+    fs::write(store.path("ckpt/1/deep/file"), b"contend").unwrap();
+    let to = store.dir.with_file_name("another");
+    let error = wal::copy_store(&RealDisk, &store.dir, &to, &manifest, durable).unwrap_err();
+    assert!(matches!(error, StoreError::CheckpointFile { .. }), "{error}");
+    assert!(!to.join("MANIFEST").exists() && !to.join("MANIFEST.bak").exists());
 }

@@ -75,7 +75,13 @@ impl Store {
             Ok(())
         })?;
         let epoch = survey.manifest.epoch;
-        let stamp = OpenStamp { history: HistoryId(77 + epoch), boot: BootId(3), boot_ms: BootMs(4), wall: WallMs(5) };
+        let stamp = OpenStamp {
+            history: HistoryId(77 + epoch),
+            boot: BootId(3),
+            boot_ms: BootMs(4),
+            wall: WallMs(5),
+            wait_after_power_loss: false,
+        };
         let appender = Appender::begin(disk, &self.dir, survey, replayed.clone(), stamp, lock)?;
         Ok(Opened { appender, log, replayed })
     }
@@ -110,6 +116,11 @@ impl Store {
             }
         }
         image
+    }
+
+    /// The same temporary directory, another store in it.
+    pub(crate) fn at(self, dir: PathBuf) -> Self {
+        Self { dir, ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

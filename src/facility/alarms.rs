@@ -1,0 +1,63 @@
+//! What an operator should see although nothing failed: kept in memory, the last 64.
+#![forbid(unsafe_code)]
+
+use super::clock::Clock;
+use crate::ident::WallMs;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How many are kept.
+const ALARMS_MAX: usize = 64;
+
+/// Something that an operator should see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// When it was raised, wall time in ms.
+    pub wall_ms: WallMs,
+    /// What happened, to whom, and what to do about it.
+    pub text: String,
+}
+
+/// The last alarms, the oldest first; shared by the writer and the threads beside it.
+#[derive(Debug)]
+pub(crate) struct Alarms {
+    clock: Arc<dyn Clock>,
+    last: Mutex<VecDeque<Alarm>>,
+}
+
+impl Alarms {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, last: Mutex::default() }
+    }
+
+    /// Raises one.
+    pub(crate) fn raise(&self, text: impl Into<String>) {
+        let alarm = Alarm { wall_ms: self.clock.wall_ms(), text: text.into() };
+        let mut last = self.last.lock();
+        if last.len() == ALARMS_MAX {
+            last.pop_front();
+        }
+        last.push_back(alarm);
+    }
+
+    /// All that are kept, the oldest first.
+    pub(crate) fn list(&self) -> Vec<Alarm> {
+        self.last.lock().iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::SystemClock;
+    use super::*;
+
+    #[test]
+    fn the_last_sixty_four_alarms_are_kept_in_order() {
+        let alarms = Alarms::new(Arc::new(SystemClock::new()));
+        (0..70).for_each(|number| alarms.raise(number.to_string()));
+        let texts: Vec<String> = alarms.list().into_iter().map(|alarm| alarm.text).collect();
+        assert_eq!(texts, (6..70).map(|number| number.to_string()).collect::<Vec<_>>());
+    }
+}
