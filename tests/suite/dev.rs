@@ -154,3 +154,21 @@ fn alive(pid: u32) -> bool {
     let read = open(&format!("/proc/{pid}/stat")).and_then(|mut file| file.read_to_string(&mut text));
     read.is_ok() && !text.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
+
+#[test]
+fn a_restored_store_ends_dev_with_the_cause_and_the_way_out() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let profiles = profiles(dir.path(), "10.66.9.1");
+    let arguments = ["--crashes", "0", "--connections", "200", "--for", "1s", "--json"];
+    let first = json(&dev(dir.path(), &arguments, &profiles).output().expect("runs"));
+    assert_eq!((&first["stopped"], &first["alarms"]), (&Value::Null, &Value::Array(Vec::new())), "{first}");
+    let data = dir.path().join("data");
+    let adopted =
+        Command::new(env!("CARGO_BIN_EXE_portplex")).args(["store", "adopt", "--restored"]).arg(&data).output();
+    assert!(adopted.expect("runs").status.success());
+    let output = dev(dir.path(), &arguments, &profiles).output().expect("runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("GRANTING IS STOPPED (restored)") && errors.contains("store resume"), "{errors}");
+    assert!(errors.contains("nothing is granted at present (restored)"), "{errors}");
+}

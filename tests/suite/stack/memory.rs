@@ -152,6 +152,11 @@ impl Memory {
         }
     }
 
+    /// Whether a port is in quarantine.
+    pub(super) fn is_resting(&self, target: Target, port: u16) -> bool {
+        matches!(self.0.lock().structure.owner(target, port), PortOwner::Quarantined { .. })
+    }
+
     pub(super) fn audit(&self) {
         self.0.lock().structure.audit().expect("every invariant holds");
     }
