@@ -230,6 +230,33 @@ fn a_power_cut_during_recovery_loses_nothing_either() {
     }
 }
 
+/// What a killed process wrote is visible and not durable: its next open must not rely on it.
+#[test]
+fn a_power_cut_during_the_recovery_from_a_kill_loses_nothing() {
+    let calm = SimDisk::new();
+    run(&calm);
+    for change in 30..calm.changes() {
+        let disk = SimDisk::new();
+        disk.cut_at(change);
+        let acknowledged = run(&disk);
+        let killed = disk.after_kill();
+        for second in 0.. {
+            let disk = killed.fork();
+            disk.cut_at(second);
+            let is_done = open(&disk).is_ok();
+            let mut losses = vec![Loss::Everything, Loss::Nothing];
+            losses.extend((0..6).map(|round| Loss::Random(change * 1_000 + second * 10 + round)));
+            for loss in losses {
+                let what = format!("killed at {change}, then {second}, {loss:?}");
+                check(&disk.after_power_cut(&loss), &acknowledged, &what);
+            }
+            if is_done || !disk.is_dead() {
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_is_acknowledged_after_any_call_failed() {
     let calm = SimDisk::new();
