@@ -136,6 +136,10 @@ fn check(disk: &SimDisk, acknowledged: &Log, what: &str) -> Log {
     if let (Some(one), Some(other)) = (sequence("MANIFEST"), sequence("MANIFEST.bak")) {
         assert!(one.abs_diff(other) <= 1, "{what}: a MANIFEST is two changes behind");
     }
+    for name in ["MANIFEST", "MANIFEST.bak"] {
+        let is_whole = disk.bytes(&dir().join(name)).is_none_or(|bytes| Manifest::decode(&bytes).is_ok());
+        assert!(is_whole, "{what}: {name} was written where it is");
+    }
     match open(disk) {
         Ok((mut appender, log)) => {
             assert!(contains(&log, acknowledged), "{what}: lost an acknowledged frame");

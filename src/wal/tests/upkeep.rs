@@ -199,7 +199,7 @@ fn a_read_error_in_the_log_is_named_as_such() {
 #[test]
 fn a_new_segment_is_numbered_above_every_file_that_is_there() {
     let (disk, mut appender) = new_store();
-    let (log, _) = work(&mut appender, 0, 2);
+    let (log, _) = work(&mut appender, 0, 1);
     let position = appender.position();
     drop(appender);
     let path = segment::path(dir(), position.segment);
