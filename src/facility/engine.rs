@@ -356,6 +356,7 @@ impl Engine {
             self.payload.clear();
             self.count = 0;
             self.storage.frame_done();
+            self.note_durable()?;
             // A long sync is no time in which the facility listened: no lease pays for it.
             let took = self.clock.boot_ms().0.saturating_sub(now.0);
             if took > DEAF_MS_MIN {

@@ -1,8 +1,8 @@
 //! What becomes of grants that a stack reports and the log has lost (protocol.md R19).
 //!
-//! Ports free or in quarantine become the reporter's, under the old token. Ports held by another
-//! under a lower lsn too: the younger grant proves that the older one had ended. Ports held under a
-//! higher lsn, or by the reporter itself, or in use on the other side of the explicit-bind pool, are
+//! Ports free or in quarantine become the reporter's, under the old token. Ports held under a lower
+//! lsn too, by another or by the reporter itself: the younger grant proves that the older one had
+//! ended. Ports held under a higher lsn, or in use on the other side of the explicit-bind pool, are
 //! left out, and the reporter stops what is left out.
 #![forbid(unsafe_code)]
 
@@ -77,7 +77,8 @@ impl Structure {
                 return Ok(());
             }
             let both = held.mask & mask;
-            if self.members[held.member].connector == slot || held.lsn > lsn {
+            // An older grant of the reporter's own was given back in what the log lost, too.
+            if held.lsn > lsn {
                 mask &= !both;
             } else if both != 0 {
                 let (member, grant, mask) = (held.member, held.lsn, PortMask(both));

@@ -109,8 +109,20 @@ impl Engine {
         }
         let is_same_kernel = (known.identity.machine, known.identity.boot)
             == (introduction.identity.machine, introduction.identity.boot);
-        if is_same_kernel && attach.standing != self.structure.standing(known.actor.slot) {
-            self.take_report(attach, known.actor.slot, seen, now)?;
+        let slot = known.actor.slot;
+        if is_same_kernel {
+            if attach.standing != self.structure.standing(slot) {
+                self.take_report(attach, slot, seen, now)?;
+            }
+        } else if matches!(seen, Some(Seen::Lost { .. })) && attach.standing.count > 0 {
+            // The kernel started again in the part that was lost, and what the stack holds is of now:
+            // its old grants go to quarantine first, and what it reports is taken from there.
+            let Some(report) = self.admission.take_report(&introduction.name, &attach.standing) else {
+                return Err(Refusal::ReportNeeded.into());
+            };
+            self.admission.keep_report(&introduction.name, report);
+            passed(self.decide(&request, now)?)?;
+            self.take_report(attach, slot, seen, now)?;
         }
         Ok(self.decide(&request, now)?)
     }

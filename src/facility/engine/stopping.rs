@@ -30,6 +30,8 @@ pub(super) struct Stopping {
     pub(super) look: Option<BootMs>,
     /// Nobody is waited for after a power loss.
     pub(super) serves: bool,
+    /// MANIFEST's mark goes once the frame being made is durable.
+    pub(super) clears: bool,
 }
 
 impl Engine {
@@ -49,13 +51,28 @@ impl Engine {
             StopMark::PowerLoss => Some(StopCause::PowerLoss),
         };
         let known = self.structure.stop().map(|stop| stop.cause);
-        self.stopping.is_noted = match cause.filter(|cause| known.is_none_or(|known| known < *cause)) {
+        // A backup may have been taken while its store was a restored one itself: who attached to that
+        // has not attached to this one, so it is always told.
+        let is_news = |cause: &StopCause| *cause == StopCause::Restored || known.is_none_or(|known| known < *cause);
+        self.stopping.is_noted = match cause.filter(is_news) {
             None => true,
             Some(cause) => {
                 let stop = Request::Stop { cause, name: None, history: HistoryId(0), lsn: Lsn::ZERO };
-                matches!(self.decide(&stop, now)?, Decided::Answer(Ok(_)))
+                let is_noted = matches!(self.decide(&stop, now)?, Decided::Answer(Ok(_)));
+                // Told once is enough: the next open goes on with the same window.
+                self.stopping.clears = is_noted && cause == StopCause::Restored;
+                is_noted
             }
         };
+        Ok(())
+    }
+
+    /// The frame is durable: what it says need not stand in MANIFEST any more. For want of room it
+    /// stands a while longer.
+    pub(super) fn note_durable(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.stopping.clears) {
+            self.stopping.clears = !unless_full(self.appender.clear_stop())?;
+        }
         Ok(())
     }
 

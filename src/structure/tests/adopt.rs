@@ -94,7 +94,7 @@ fn ports_in_quarantine_become_the_reporters_whoever_held_them() {
 }
 
 #[test]
-fn ports_held_by_another_go_to_the_higher_lsn() {
+fn ports_held_by_another_or_by_the_reporter_itself_go_to_the_higher_lsn() {
     let mut rig = Rig::new();
     let (a, b) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
     let low = rig.claim(b, 44_800).unwrap();
@@ -111,13 +111,14 @@ fn ports_held_by_another_go_to_the_higher_lsn() {
     rig.adopt("A", &[reported(700, 700, 0b11_1111)]).unwrap();
     let (member, group) = (b.member.slot, group(700));
     let revoked = |grant: Grant| Change::Revoked { member, group, grant: grant.lsn, mask: grant.mask };
-    let adopted = Change::Adopted { member: a.member.slot, group, mask: PortMask(0b10_1101), grant: Lsn(700) };
-    assert_eq!(changes(&rig), [revoked(low), revoked(high), adopted]);
+    let older = Change::Revoked { member: a.member.slot, group, grant: own.lsn, mask: own.mask };
+    let adopted = Change::Adopted { member: a.member.slot, group, mask: PortMask(0b10_1111), grant: Lsn(700) };
+    assert_eq!(changes(&rig), [revoked(low), older, revoked(high), adopted]);
     assert_eq!(rig.known(b, of_grant(&low)), ReportedStatus::Unknown, "the older grant is gone");
     assert_eq!(rig.known(b, reported(800, 700, 1)), known(0b1_0000), "the younger one stays");
-    assert_eq!(rig.known(a, of_grant(&own)), known(0b10), "its own stays under its own token");
+    assert_eq!(rig.known(a, of_grant(&own)), ReportedStatus::Unknown, "its own older one had ended, too");
     assert_eq!(rig.in_use(list(1)), (6, 0));
-    assert_eq!(rig.adopted(), 5);
+    assert_eq!(rig.adopted(), 6);
 }
 
 #[test]

@@ -71,6 +71,25 @@ fn a_restored_store_grants_nothing_before_its_window_every_stack_and_an_operator
 }
 
 #[test]
+fn a_store_restored_from_a_restored_one_waits_anew_and_its_next_open_goes_on_waiting() {
+    let (mut rig, mut a, mut b) = restored();
+    a.attach(&rig).expect("attached");
+    b.attach(&rig).expect("attached");
+    rig.pass(WINDOW_MS);
+    assert_eq!(rig.status().stop.map(|stop| stop.left_ms), Some(0));
+    rig.close();
+    let to = PathBuf::from("/again");
+    facility::restore(&rig.machine(), &rig.dir, &to, &rig.options).expect("restored");
+    rig.dir = to;
+    rig.open();
+    let stop = rig.status().stop.expect("stopped");
+    assert_eq!((stop.left_ms, stop.waiting_for.len()), (WINDOW_MS, 2), "who attached to the one before does not count");
+    rig.pass(1_000);
+    rig.restart();
+    assert_eq!(rig.status().stop.map(|stop| stop.left_ms), Some(WINDOW_MS - 1_000));
+}
+
+#[test]
 fn a_stack_that_never_comes_to_a_restored_store_is_cleaned_up_by_word() {
     let (rig, mut a, b) = restored();
     let (by, incarnation) = (name("OPERATOR"), b.connection.actor().incarnation);
@@ -232,10 +251,7 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
     let again = facility::restore(&Machine::real(), &at("backup"), &at("again"), &options).expect("restored");
     assert_eq!((again.lsn, again.content), (report.lsn, report.content));
     let facility = Arc::new(LocalFacility::open(at("again"), &options).expect("the store opens"));
-    let mut used = BTreeSet::new();
-    let mut adopted = 0;
-    let mut kept = Vec::new();
-    for (text, belief) in names.iter().zip(&beliefs) {
+    let attach = |text: &str, belief: &Belief| {
         let mut introduction = stack(text);
         introduction.promise_ms = 0;
         let attach = Connection::attach(Arc::clone(&facility) as Arc<dyn Facility>, introduction, belief);
@@ -244,9 +260,20 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
         let listed: BTreeSet<_> = attached.grants.iter().map(|grant| (grant.lsn, grant.mask)).collect();
         // What a stack lived on is still its own: nobody else got it meanwhile.
         for grant in &belief.grants {
-            assert!(listed.contains(&(grant.lsn, grant.mask)), "{text} lost {grant:?}");
+            assert!(listed.contains(&(grant.lsn, grant.mask)), "{text} lost {grant:?}, backup to {}", report.lsn);
         }
-        for grant in &attached.grants {
+        (connection, attached.grants)
+    };
+    // The first to come is told what the backup has for it; a later one may prove that it is its own by now.
+    for (text, belief) in names.iter().zip(&beliefs) {
+        attach(text, belief);
+    }
+    let mut used = BTreeSet::new();
+    let mut adopted = 0;
+    let mut kept = Vec::new();
+    for (text, belief) in names.iter().zip(&beliefs) {
+        let (connection, grants) = attach(text, belief);
+        for grant in &grants {
             adopted += usize::from(grant.number == 0);
             for port in grant.mask.ports(grant.group) {
                 assert!(used.insert(port), "port {port} twice");

@@ -66,6 +66,9 @@ fn lost_data_stops_granting_adopts_what_is_reported_and_waits_for_an_operator() 
         let by = name("OPERATOR");
         let pending = refusal(rig.door.resume_grants(&by, false));
         assert_eq!(pending, Refusal::AdoptedPending { ports: 64 });
+        let missing = refusal(rig.door.resume_grants(&by, true));
+        assert_eq!(missing, Refusal::NotAllAttached { name: name("B"), count: 1 }, "nobody knows what B lost");
+        b.attach(&rig).expect("attached");
         let history = a.connection.history();
         let resumed = rig.door.resume_grants(&by, true).expect("resumed");
         assert!(resumed.lsn > lost.lsn && resumed.lsn.0 % (1 << 20) == 0, "{}", resumed.lsn);
@@ -108,17 +111,29 @@ fn a_loss_is_noticed_whether_or_not_the_stack_itself_lost_anything() {
 }
 
 #[test]
-fn what_a_stack_of_another_boot_believes_stops_granting_and_is_not_adopted() {
+fn what_a_stack_holds_under_a_boot_that_was_lost_too_is_adopted_and_the_old_boots_grants_end() {
     let Forgetful { rig, mut a, kept, lost, .. } = forgetful(true);
     a.connection.give_up();
     let mut rebooted = stack("A");
     (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));
-    let (_kept, attached) = rig.attach(rebooted, &a.belief()).expect("attached");
-    assert_eq!((attached.grants.len(), attached.stopped), (0, Some(StopCause::DataLost)));
-    assert_eq!(rig.door.pages.load(Ordering::Relaxed), 0, "its sockets are gone: nobody asks for the list");
-    assert_eq!(rig.door.owner(list(), lost.group.port_first()), Ok(Owner::Free));
+    let (_held, attached) = rig.attach(rebooted, &a.belief()).expect("attached");
+    assert_eq!((tokens(&attached.grants), attached.stopped), (vec![lost.lsn], Some(StopCause::DataLost)));
+    assert_eq!(attached.grants[0].number, 0, "adopted");
     let owner = rig.door.owner(list(), kept.group.port_first()).expect("answered");
-    assert!(matches!(owner, Owner::Quarantined { .. }), "{owner:?}");
+    assert!(matches!(owner, Owner::Quarantined { .. }), "what the old boot held: {owner:?}");
+}
+
+#[test]
+fn a_stack_of_another_boot_that_holds_nothing_is_asked_for_no_list() {
+    let Forgetful { rig, mut a, lost, .. } = forgetful(true);
+    a.connection.give_up();
+    let mut rebooted = stack("A");
+    (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));
+    let belief = Belief { grants: Vec::new(), ..a.belief() };
+    let (_held, attached) = rig.attach(rebooted, &belief).expect("attached");
+    assert_eq!((attached.grants.len(), attached.stopped), (0, Some(StopCause::DataLost)));
+    assert_eq!(rig.door.pages.load(Ordering::Relaxed), 0, "its sockets are gone");
+    assert_eq!(rig.door.owner(list(), lost.group.port_first()), Ok(Owner::Free));
 }
 
 #[test]

@@ -69,9 +69,11 @@ impl Plain {
             if self.now < start + drift + set.max().unwrap_or(0).max(self.quarantine_ms) {
                 return Verdict::Refused("too-early");
             }
-            if self.stacks.iter().flatten().any(|stack| stack.incarnation < stop.since) {
-                return Verdict::Refused("not-all-attached");
-            }
+        }
+        let restored = stop.cause == StopCause::Restored;
+        let from = if restored { stop.since } else { stop.since.min(self.open_first) };
+        if self.stacks.iter().flatten().any(|stack| stack.incarnation < from) {
+            return Verdict::Refused("not-all-attached");
         }
         Verdict::Change
     }
@@ -107,7 +109,7 @@ impl Plain {
                 continue;
             }
             let ports = grant.mask.ports(grant.group).map(|port| usize::from(port - PORT_FIRST));
-            let taken: Vec<usize> = ports.filter(|port| self.may_adopt(place, list, *port, grant.lsn.0)).collect();
+            let taken: Vec<usize> = ports.filter(|port| self.may_adopt(&before, list, *port, grant.lsn.0)).collect();
             if taken.is_empty() {
                 continue;
             }
@@ -131,14 +133,16 @@ impl Plain {
         (0..LISTS).any(|list| self.adopted.contains(&(list, group, token)))
     }
 
-    fn may_adopt(&self, stack: usize, list: usize, port: usize, token: u64) -> bool {
+    fn may_adopt(&self, before: &Self, list: usize, port: usize, token: u64) -> bool {
         let beside = if list == POOL { 0..POOL } else { POOL..LISTS };
         if beside.into_iter().any(|other| self.in_use(other, port)) {
             return false;
         }
-        match self.lists[list].as_ref().map_or(Port::Free, |list| list.ports[port]) {
+        let of = |plain: &Self| plain.lists[list].as_ref().map_or(Port::Free, |list| list.ports[port]);
+        match of(self) {
             Port::Free | Port::Resting { .. } => true,
-            Port::Held { stack: holder, token: held } => holder != stack && held < token,
+            // Never what an earlier grant of the same report took.
+            Port::Held { token: held, .. } => of(before) == of(self) && held < token,
         }
     }
 
