@@ -109,7 +109,7 @@ fn a_loss_is_noticed_whether_or_not_the_stack_itself_lost_anything() {
 
 #[test]
 fn what_a_stack_of_another_boot_believes_stops_granting_and_is_not_adopted() {
-    let Forgetful { rig, mut a, kept, lost, .. } = forgetful(true);
+    let Forgetful { rig, a, kept, lost, .. } = forgetful(true);
     a.connection.give_up();
     let mut rebooted = stack("A");
     (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));
