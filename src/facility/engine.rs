@@ -307,7 +307,7 @@ impl Engine {
             },
             Command::Renew(actor, number, completer) => Waiting::Renewal(completer, self.renew(actor, number, now)),
             Command::Query(query, completer) => {
-                let context = self.context(&Request::EndQuarantine { list: 0 }, now);
+                let context = self.context_to_read(now);
                 let view = reads::View {
                     structure: &self.structure,
                     report: &self.report,

@@ -82,6 +82,10 @@ pub struct Inspected {
 /// # Errors
 /// [`OpenError::Store`]: `AlreadyAStore`, or what failed.
 pub fn init(machine: &Machine, dir: &Path, options: &Options) -> Result<(), OpenError> {
+    let place = if machine.disk.list(dir).is_ok() { Some(dir) } else { dir.parent() };
+    if let Some(place) = place.filter(|place| machine.disk.file_system(place).is_ok()) {
+        check_file_system(machine, place, options)?;
+    }
     let seeds = draw_seeds(&mut RandomStream::new(options.seed));
     let creation = Creation { structure: options.structure.unwrap_or_default(), segment_size: options.segment_size };
     wal::init(&*machine.disk, dir, &creation, &seeds)?;

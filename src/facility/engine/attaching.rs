@@ -100,7 +100,7 @@ impl Engine {
         }
         let request = Request::Attach(introduction.clone());
         // Whoever would be refused must not stop the facility first.
-        let context = self.context(&request, now);
+        let context = self.context_to_read(now);
         self.events.clear();
         self.structure.decide(&request, &context, &mut self.events)?;
         let seen = position.as_ref().map(|position| self.judge(&introduction.name, position)).transpose()?;

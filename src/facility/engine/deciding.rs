@@ -128,13 +128,18 @@ impl Engine {
             }
             _ => None,
         };
+        Context { random: self.random.next_u64(), deadline, ..self.context_to_read(now) }
+    }
+
+    /// The context of what chooses nothing: no random number is drawn for it.
+    pub(super) fn context_to_read(&self, now: BootMs) -> Context {
         Context {
             now,
-            random: self.random.next_u64(),
+            random: 0,
             open_first: self.appender.open_first(),
             floor: self.floor,
             quarantine_ms: self.quarantine_ms,
-            deadline,
+            deadline: None,
         }
     }
 

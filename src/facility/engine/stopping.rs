@@ -92,7 +92,7 @@ impl Engine {
             return Ok(());
         }
         let request = Request::ResumeGrants { by: None, adopt_reported: false };
-        let context = self.context(&request, now);
+        let context = self.context_to_read(now);
         if let (Some(Wait::Until(at)), false) = (self.structure.power_loss_wait(&context), self.stopping.serves) {
             self.stopping.look = Some(at);
             return Ok(());
@@ -120,7 +120,7 @@ impl Engine {
             // Only the facility itself ends a wait.
             return Ok(Decided::refused(Refusal::GrantsStopped { cause: stop.cause }));
         }
-        let context = self.context(request, now);
+        let context = self.context_to_read(now);
         self.events.clear();
         if let Err(refusal) = self.structure.decide(request, &context, &mut self.events) {
             return Ok(Decided::refused(refusal));

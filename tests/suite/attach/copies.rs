@@ -4,7 +4,7 @@ use super::{Host, PROMISE_MS, QUARANTINE_MS, Rig, everything, list, name, refusa
 use portplex::facility::{self, Adopt, Belief, CallError, Connection, Facility, LocalFacility, Machine, OpenError};
 use portplex::facility::{Options, Owner};
 use portplex::ident::{Lsn, Transport};
-use portplex::structure::{Actor, Body, Policy, Refusal, Request, StopCause, Structure};
+use portplex::structure::{Actor, Body, Grant, Introduction, Policy, Refusal, Request, StopCause, Structure};
 use portplex::wal::StoreError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -251,12 +251,11 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
     let again = facility::restore(&Machine::real(), &at("backup"), &at("again"), &options).expect("restored");
     assert_eq!((again.lsn, again.content), (report.lsn, report.content));
     let facility = Arc::new(LocalFacility::open(at("again"), &options).expect("the store opens"));
-    let attach = |text: &str, belief: &Belief| {
-        let mut introduction = stack(text);
-        introduction.promise_ms = 0;
+    let attach = |text: &str, belief: &Belief, stopped: Option<StopCause>| {
+        let introduction = Introduction { promise_ms: 0, ..stack(text) };
         let attach = Connection::attach(Arc::clone(&facility) as Arc<dyn Facility>, introduction, belief);
         let (connection, attached) = attach.expect("attached");
-        assert_eq!(attached.stopped, Some(StopCause::Restored));
+        assert_eq!(attached.stopped, stopped);
         let listed: BTreeSet<_> = attached.grants.iter().map(|grant| (grant.lsn, grant.mask)).collect();
         // What a stack lived on is still its own: nobody else got it meanwhile.
         for grant in &belief.grants {
@@ -266,22 +265,24 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
     };
     // The first to come is told what the backup has for it; a later one may prove that it is its own by now.
     for (text, belief) in names.iter().zip(&beliefs) {
-        attach(text, belief);
+        attach(text, belief, Some(StopCause::Restored));
     }
-    let mut used = BTreeSet::new();
-    let mut adopted = 0;
-    let mut kept = Vec::new();
-    for (text, belief) in names.iter().zip(&beliefs) {
-        let (connection, grants) = attach(text, belief);
-        for grant in &grants {
-            adopted += usize::from(grant.number == 0);
-            for port in grant.mask.ports(grant.group) {
-                assert!(used.insert(port), "port {port} twice");
-                let owner = facility.owner(list(), port).expect("answered");
-                assert!(matches!(owner, Owner::Held { grant: held, .. } if held == grant.lsn), "{owner:?}");
-            }
+    let check = |grants: &[Grant], used: &mut BTreeSet<u16>| {
+        for (grant, port) in
+            grants.iter().flat_map(|grant| grant.mask.ports(grant.group).map(move |port| (grant, port)))
+        {
+            assert!(used.insert(port), "port {port} twice");
+            let owner = facility.owner(list(), port).expect("answered");
+            assert!(matches!(owner, Owner::Held { grant: held, .. } if held == grant.lsn), "{owner:?}");
         }
-        kept.push(connection);
+    };
+    let (mut used, mut adopted, mut beliefs_after) = (BTreeSet::new(), 0, Vec::new());
+    for (text, belief) in names.iter().zip(&beliefs) {
+        let (connection, grants) = attach(text, belief, Some(StopCause::Restored));
+        adopted += grants.iter().filter(|grant| grant.number == 0).count();
+        check(&grants, &mut used);
+        // Only what log and stack both name is used.
+        beliefs_after.push(Belief { position: Some(connection.position()), grants: belief.grants.clone() });
     }
     assert!(adopted > 0, "the loss is told");
     state_of(&facility).audit().expect("every invariant holds");
@@ -291,5 +292,10 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
         std::thread::sleep(Duration::from_millis(left_ms));
     }
     assert_eq!(facility.status().expect("answered").stop, None);
+    let mut used = BTreeSet::new();
+    for (text, belief) in names.iter().zip(&beliefs_after) {
+        let (_connection, grants) = attach(text, belief, None);
+        check(&grants, &mut used);
+    }
     assert!(Path::new(&at("backup")).join("MANIFEST").exists());
 }

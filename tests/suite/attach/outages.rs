@@ -1,8 +1,11 @@
 //! After the power failed, and the last frame is not proven: grants wait until the stacks are back.
 
 use super::{Host, PROMISE_MS, Rig, list, name, refusal, second_list, tokens};
-use portplex::facility::{AfterPowerLoss, Facility, Options};
+use portplex::disk::sim::Loss;
+use portplex::facility::{AfterPowerLoss, Facility, Options, SetClock, Stepper};
+use portplex::ident::BootId;
 use portplex::structure::{Change, Grant, Refusal, StopCause};
+use std::sync::Arc;
 
 const STOPPED: Refusal = Refusal::GrantsStopped { cause: StopCause::PowerLoss };
 /// The longest promise with the allowance for drift.
@@ -183,6 +186,32 @@ fn a_frame_that_was_acknowledged_and_lost_stops_granting_for_good_when_its_stack
     assert!(!is_stopped(&rig), "the mark of the power loss is gone too");
     a.attach(&rig).expect("attached");
     a.acquire();
+}
+
+#[test]
+fn a_crash_anywhere_in_the_open_after_a_power_loss_leaves_granting_stopped() {
+    let mut crashes = 0;
+    for kept in [Loss::Everything, Loss::Nothing] {
+        for change in 0.. {
+            let mut rig = Rig::new();
+            rig.host("A").acquire();
+            let image = rig.disk.after_power_cut(&Loss::Everything);
+            rig.disk = image;
+            rig.disk.cut_at(change);
+            rig.clock = Arc::new(SetClock::new(BootId(2), 1_000));
+            drop(rig.door.stepper.lock().take());
+            let opened = Stepper::open(&rig.machine(), &rig.dir, &rig.options).is_ok();
+            rig.disk = rig.disk.after_power_cut(&kept);
+            rig.clock = Arc::new(SetClock::new(BootId(3), 1_000));
+            rig.open();
+            assert!(is_stopped(&rig), "cut at change {change}, {kept:?}");
+            if opened {
+                break;
+            }
+            crashes += 1;
+        }
+    }
+    assert!(crashes > 10, "{crashes}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::model::Model;
 use portplex::checkpoint::FlatStore;
 use portplex::disk::Disk;
 use portplex::disk::sim::SimDisk;
-use portplex::facility::{Clock, Machine, Options, SetClock};
+use portplex::facility::{AfterPowerLoss, Clock, Machine, Options, SetClock};
 use portplex::ident::BootId;
 use portplex::record;
 use portplex::structure::Structure;
@@ -43,6 +43,8 @@ impl Plan {
             history_bytes: 40 << 10,
             checkpoint_at_close: self.checkpoint_every != u32::MAX,
             seed: Some(self.seed),
+            // An open adds nothing of its own: states are compared whole.
+            after_power_loss: AfterPowerLoss::Serve,
             ..Options::default()
         }
     }
