@@ -136,6 +136,10 @@ fn check(disk: &SimDisk, acknowledged: &Log, what: &str) -> Log {
     if let (Some(one), Some(other)) = (sequence("MANIFEST"), sequence("MANIFEST.bak")) {
         assert!(one.abs_diff(other) <= 1, "{what}: a MANIFEST is two changes behind");
     }
+    for name in ["MANIFEST", "MANIFEST.bak"] {
+        let is_whole = disk.bytes(&dir().join(name)).is_none_or(|bytes| Manifest::decode(&bytes).is_ok());
+        assert!(is_whole, "{what}: {name} was written where it is");
+    }
     match open(disk) {
         Ok((mut appender, log)) => {
             assert!(contains(&log, acknowledged), "{what}: lost an acknowledged frame");
@@ -225,6 +229,33 @@ fn a_power_cut_during_recovery_loses_nothing_either() {
                     check(&disk.after_power_cut(&again), &acknowledged, &what);
                 }
                 check(&disk.after_kill(), &acknowledged, &format!("change {change}, {loss:?}, then {second}, killed"));
+            }
+        }
+    }
+}
+
+/// What a killed process wrote is visible and not durable: its next open must not rely on it.
+#[test]
+fn a_power_cut_during_the_recovery_from_a_kill_loses_nothing() {
+    let calm = SimDisk::new();
+    run(&calm);
+    for change in 30..calm.changes() {
+        let disk = SimDisk::new();
+        disk.cut_at(change);
+        let acknowledged = run(&disk);
+        let killed = disk.after_kill();
+        for second in 0.. {
+            let disk = killed.fork();
+            disk.cut_at(second);
+            let is_done = open(&disk).is_ok();
+            let mut losses = vec![Loss::Everything, Loss::Nothing];
+            losses.extend((0..6).map(|round| Loss::Random(change * 1_000 + second * 10 + round)));
+            for loss in losses {
+                let what = format!("killed at {change}, then {second}, {loss:?}");
+                check(&disk.after_power_cut(&loss), &acknowledged, &what);
+            }
+            if is_done || !disk.is_dead() {
+                break;
             }
         }
     }

@@ -195,3 +195,35 @@ fn a_read_error_in_the_log_is_named_as_such() {
     let file = disk.open(&segment::path(dir(), 1), Access::Read).unwrap();
     assert!(file.len().unwrap() > 0);
 }
+
+#[test]
+fn a_new_segment_is_numbered_above_every_file_that_is_there() {
+    let (disk, mut appender) = new_store();
+    let (log, _) = work(&mut appender, 0, 1);
+    let position = appender.position();
+    drop(appender);
+    let path = segment::path(dir(), position.segment);
+    let mut bytes = disk.bytes(&path).unwrap().as_ref().clone();
+    bytes[position.offset as usize + 9] = 1;
+    disk.set_bytes(&path, bytes).unwrap();
+    disk.set_bytes(&segment::path(dir(), 40), vec![1; 5_000]).unwrap();
+    let (appender, found) = open(&disk).unwrap();
+    assert_eq!((found, appender.position().segment), (log, 41));
+    assert!(disk.bytes(&segment::path(dir(), 40)).is_none(), "nothing lists it");
+    assert_eq!(appender.keeper().manifest().next_segment, 42);
+}
+
+#[test]
+fn the_last_slice_of_a_spare_that_is_found_is_written_again() {
+    let (disk, mut appender) = new_store();
+    appender.prepare().unwrap();
+    drop(appender);
+    let (appender, _) = open(&disk).unwrap();
+    let before = disk.changes();
+    while appender.spare().step().unwrap() {}
+    assert_eq!(
+        disk.changes() - before,
+        3,
+        "a write and a sync, because its size may be there without its bytes; its name"
+    );
+}
