@@ -112,7 +112,7 @@ fn a_loss_is_noticed_whether_or_not_the_stack_itself_lost_anything() {
 
 #[test]
 fn what_a_stack_holds_under_a_boot_that_was_lost_too_is_adopted_and_the_old_boots_grants_end() {
-    let Forgetful { rig, mut a, kept, lost, .. } = forgetful(true);
+    let Forgetful { rig, a, kept, lost, .. } = forgetful(true);
     a.connection.give_up();
     let mut rebooted = stack("A");
     (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));
@@ -125,7 +125,7 @@ fn what_a_stack_holds_under_a_boot_that_was_lost_too_is_adopted_and_the_old_boot
 
 #[test]
 fn a_stack_of_another_boot_that_holds_nothing_is_asked_for_no_list() {
-    let Forgetful { rig, mut a, lost, .. } = forgetful(true);
+    let Forgetful { rig, a, lost, .. } = forgetful(true);
     a.connection.give_up();
     let mut rebooted = stack("A");
     (rebooted.identity.boot, rebooted.identity.process) = (BootId(8), ProcessId(2));

@@ -44,9 +44,10 @@ pub(crate) fn of_exercise(dir: &Path, ended: &Ended, locked: bool, before: &Chec
     }
     let copies = [read(&dir.join("MANIFEST")), read(&dir.join("MANIFEST.bak"))];
     let [Some(first), Some(second)] = copies else { return Place::default() };
-    // Written and not yet renamed: what is about to be in force.
-    let next = read(&dir.join("MANIFEST.tmp"));
-    let is_half_written = next.is_none() && dir.join("MANIFEST.tmp").exists();
+    // Written and not yet exchanged: what is about to be in force. Afterwards it is what was.
+    let kept = read(&dir.join("MANIFEST.tmp"));
+    let is_half_written = kept.is_none() && dir.join("MANIFEST.tmp").exists();
+    let next = kept.filter(|next| next.sequence > first.sequence.max(second.sequence));
     let all: Vec<&Manifest> = [Some(&first), Some(&second), next.as_ref()].into_iter().flatten().collect();
     let segments = |manifest: &Manifest| manifest.segments.iter().map(|segment| segment.number).collect();
     let generations =
