@@ -52,16 +52,21 @@ impl Engine {
             self.has_room();
             return Ok(());
         }
-        if self.storage.is_full() {
-            return if now < self.storage.retry { Ok(()) } else { self.prepare(now) };
-        }
-        if let Some(reason) = spare.full() {
-            self.is_full(reason, now);
-            return Ok(());
-        }
         // The threads beside fill it in time, unless they cannot.
         let is_near_end = self.appender.position().offset > self.storage.segment_size / 4 * 3;
-        if is_near_end || self.appender.room() < self.appender.payload_max() { self.prepare(now) } else { Ok(()) }
+        let is_small = self.appender.room() < self.appender.payload_max();
+        let is_wanted = self.storage.is_full() || is_near_end || is_small || spare.full().is_some();
+        if !is_wanted || now < self.storage.retry {
+            return Ok(());
+        }
+        match self.prepare(now) {
+            // The tail does without: whoever needs more finds out.
+            Err(error) if !self.is_given_up() => {
+                drop(error);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Most bytes of payload that the frame being made may have.
@@ -70,6 +75,9 @@ impl Engine {
     }
 
     /// Whether there is room for an empty frame with so many bytes, after all.
+    ///
+    /// # Errors
+    /// What failed for another reason than want of room: final.
     pub(super) fn makes_room(&mut self, needed: usize, now: BootMs) -> Result<bool, StoreError> {
         if !self.storage.is_full() || now >= self.storage.retry {
             self.prepare(now)?;
@@ -79,15 +87,20 @@ impl Engine {
     }
 
     fn prepare(&mut self, now: BootMs) -> Result<(), StoreError> {
-        let Err(error) = self.appender.prepare() else {
-            self.has_room();
-            return Ok(());
-        };
-        if !error.is_full() && matches!(self.appender.prepare(), Err(StoreError::Poisoned { .. })) {
-            return Err(error);
+        match self.appender.prepare() {
+            Ok(()) => self.has_room(),
+            Err(error) if error.is_full() => self.is_full(error.to_string(), now),
+            Err(error) => {
+                self.storage.retry = now.plus(RETRY_MS);
+                return Err(error);
+            }
         }
-        self.is_full(error.to_string(), now);
         Ok(())
+    }
+
+    /// Whether the log takes nothing any more.
+    fn is_given_up(&mut self) -> bool {
+        matches!(self.appender.prepare(), Err(StoreError::Poisoned { .. }))
     }
 
     fn is_full(&mut self, reason: String, now: BootMs) {
