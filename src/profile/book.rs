@@ -31,7 +31,10 @@ pub(super) struct Book {
 pub(super) enum Entered {
     Taken,
     /// This earlier one excludes it.
-    Excluded { line: u32, data_set: u16 },
+    Excluded {
+        line: u32,
+        data_set: u16,
+    },
     /// There are too many.
     Full,
 }

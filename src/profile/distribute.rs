@@ -61,8 +61,9 @@ impl<'a> Parser<'a> {
         {
             return Ok(());
         }
-        let Options { method, optlocal, timed_affinity_s, sysplexports, tuning, tier, forwarding, control_port, .. } =
-            options;
+        let Options {
+            method, optlocal, timed_affinity_s, sysplexports, tuning, tier, forwarding, control_port, ..
+        } = options;
         let (data_set, line) = (self.data_set, statement.place.line);
         let distribution = Distribution {
             method,
@@ -405,8 +406,10 @@ impl<'a> Parser<'a> {
                 self.remarks.add(token.place, Severity::Error, Code::LateSysplexPorts, message, hint);
             }
             None if on && deleted_here => {
-                let message = format!("SYSPLEXPORTS stays on for {dvipa}: it goes when a data set ends with all \
-                     distribution of the DVIPA deleted");
+                let message = format!(
+                    "SYSPLEXPORTS stays on for {dvipa}: it goes when a data set ends with all \
+                     distribution of the DVIPA deleted"
+                );
                 let hint = "to take it away, put this statement into a second data set";
                 self.remarks.add(statement.place, Severity::Warning, Code::LateSysplexPorts, message, hint);
             }

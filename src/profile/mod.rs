@@ -8,7 +8,7 @@
 //! mistake, across all profiles of a sysplex.
 #![forbid(unsafe_code)]
 
-
+mod advice;
 mod book;
 mod config;
 mod diagnostic;
@@ -28,7 +28,7 @@ mod undistribute;
 mod vipa;
 mod vipa_model;
 
-
+pub use advice::{Advice, Asked, RseEnv, Rule, Subject, advise};
 pub use book::RESERVATIONS_MAX;
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity};
 pub use distribute::DISTRIBUTIONS_MAX;

@@ -57,12 +57,7 @@ impl<'a> Parser<'a> {
 
     /// Reads entries up to the next statement. A bad entry is lost, those behind it stand: a lost
     /// reservation would free ports.
-    fn entries(
-        &mut self,
-        statement: &str,
-        delete: bool,
-        read: fn(&mut Self, Token<'a>, bool) -> Result<(), Stop>,
-    ) {
+    fn entries(&mut self, statement: &str, delete: bool, read: fn(&mut Self, Token<'a>, bool) -> Result<(), Stop>) {
         let mut any = false;
         while let Some(token) = self.peek() {
             if token.is_numeric() {
@@ -114,8 +109,7 @@ impl<'a> Parser<'a> {
         let user = self.user(from_range)?;
         let (options, data_set, line) = (PortOptions::default(), self.data_set, place.line);
         let (bind, shared) = (None, false);
-        let mut entry =
-            Reservation { first, last, transport, user, bind, shared, from_range, options, data_set, line };
+        let mut entry = Reservation { first, last, transport, user, bind, shared, from_range, options, data_set, line };
         self.options(&mut entry)?;
 
         let ports = if first == last { format!("port {first}") } else { format!("ports {first} to {last}") };

@@ -3,7 +3,9 @@
 
 use super::model::{EPHEMERAL_DEFAULT, ExplicitBind, Profile, Reservation, User};
 use super::sources::{Side, Source, SourceRule};
-use super::vipa_model::{Destinations, DistMethod, Distribution, DvipaDefinition, Forwarding, Moveable, Part, Role, Tier};
+use super::vipa_model::{
+    Destinations, DistMethod, Distribution, DvipaDefinition, Forwarding, Moveable, Part, Role, Tier,
+};
 use crate::ident::Transport;
 use std::fmt;
 use std::net::IpAddr;
@@ -142,11 +144,14 @@ impl Profile {
         writeln!(f, "SRCIP")?;
         for entry in &self.source_ip {
             let (start, end) = match &entry.rule {
-                SourceRule::Job { pattern, side } => (format!("JOBNAME {pattern}"), match side {
-                    Side::Client => "",
-                    Side::Server => " SERVER",
-                    Side::Both => " BOTH",
-                }),
+                SourceRule::Job { pattern, side } => (
+                    format!("JOBNAME {pattern}"),
+                    match side {
+                        Side::Client => "",
+                        Side::Server => " SERVER",
+                        Side::Both => " BOTH",
+                    },
+                ),
                 SourceRule::Destination { address, prefix } => (format!("DESTINATION {address}/{prefix}"), ""),
             };
             let source = match &entry.source {

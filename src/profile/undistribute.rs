@@ -97,8 +97,10 @@ fn parts_left(
     Some(parts)
 }
 
+type Ranges = Vec<(u16, u16)>;
+
 /// Splits ranges into what is outside and what is inside of others, each in order.
-fn split(ranges: &[(u16, u16)], others: &[(u16, u16)]) -> (Vec<(u16, u16)>, Vec<(u16, u16)>) {
+fn split(ranges: &[(u16, u16)], others: &[(u16, u16)]) -> (Ranges, Ranges) {
     let mut others = others.to_vec();
     others.sort_unstable();
     let (mut outside, mut inside) = (Vec::new(), Vec::new());

@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::diagnostic::{Code, Severity};
-use super::vipa_model::{DvipaDefinition, Moveable, Role, Tier};
 use super::parse::{Entry, Parser, Stop, begins_statement};
 use super::token::{Place, Token};
+use super::vipa_model::{DvipaDefinition, Moveable, Role, Tier};
 use crate::ident::Dvipa;
 use crate::ident::DvipaError;
 use std::net::IpAddr;
