@@ -23,6 +23,8 @@ mod source;
 mod sources;
 mod srcip;
 mod statements;
+#[cfg(test)]
+mod steps;
 mod token;
 mod undistribute;
 mod vipa;

@@ -79,9 +79,10 @@ fn line_starts(text: &str) -> Vec<Range<usize>> {
         }
         let mut next = at + character.len_utf8();
         if character == '\r'
-            && let Some((after, _)) = characters.next_if(|(_, following)| *following == '\n') {
-                next = after + 1;
-            }
+            && let Some((after, _)) = characters.next_if(|(_, following)| *following == '\n')
+        {
+            next = after + 1;
+        }
         lines.push(start..at);
         start = next;
     }

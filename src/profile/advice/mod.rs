@@ -205,6 +205,11 @@ impl<'a> View<'a> {
         self.subjects.iter().find(has).map_or_else(|| address.to_string(), |subject| subject.system.to_owned())
     }
 
+    /// Whether a known stack has this dynamic XCF address.
+    fn is_known(&self, address: IpAddr) -> bool {
+        self.subjects.iter().any(|subject| own_addresses(subject.profile).any(|own| own == address))
+    }
+
     /// Whether a stack is a target of a distribution, as far as can be known.
     fn is_target(&self, subject: &Subject<'_>, distribution: &Distribution) -> bool {
         match &distribution.destinations {

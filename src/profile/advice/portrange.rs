@@ -36,9 +36,11 @@ impl View<'_> {
         for second in 0..self.environments.len() {
             for first in 0..second {
                 if let (Some(a), Some(b)) = (range(first), range(second))
-                    && a.0 <= b.1 && b.0 <= a.1 {
-                        pairs.push((first, second));
-                    }
+                    && a.0 <= b.1
+                    && b.0 <= a.1
+                {
+                    pairs.push((first, second));
+                }
             }
         }
         pairs

@@ -1,7 +1,7 @@
 //! Rules that compare stacks: what must be the same on all, or at least be there.
 #![forbid(unsafe_code)]
 
-use super::{Advice, Rule, View, unique};
+use super::{Advice, Rule, Subject, View, unique};
 use crate::ident::Dvipa;
 use crate::ident::PORTS_PER_GROUP;
 use crate::ident::Transport;
@@ -46,14 +46,13 @@ impl View<'_> {
         }
     }
 
-    /// Every stack that distributes or is a target needs DYNAMICXCF and SYSPLEXROUTING. Without
-    /// DYNAMICXCF a stack has no address to be named by, so every profile given counts.
+    /// Every stack that distributes or is a target needs DYNAMICXCF and SYSPLEXROUTING.
     fn sysplex_awareness(&self, advice: &mut Vec<Advice>) {
         let versions: BTreeSet<bool> =
             self.distributions().map(|placed| placed.definition.dvipa.address().is_ipv4()).collect();
         for subject in self.subjects {
             let profile = subject.profile;
-            for is_ipv4 in versions.iter().rev() {
+            for is_ipv4 in versions.iter().rev().filter(|is_ipv4| self.takes_part(subject, **is_ipv4)) {
                 let (missing, statement) = match is_ipv4 {
                     true => (profile.ip.dynamic_xcf.is_none(), "IPCONFIG"),
                     false => (profile.ip6.dynamic_xcf.is_none(), "IPCONFIG6"),
@@ -72,7 +71,7 @@ impl View<'_> {
                     });
                 }
             }
-            if !versions.is_empty() && !profile.ip.sysplex_routing {
+            if versions.iter().any(|is_ipv4| self.takes_part(subject, *is_ipv4)) && !profile.ip.sysplex_routing {
                 advice.push(Advice {
                     rule: Rule::NoSysplexRouting,
                     severity: Severity::Warning,
@@ -84,6 +83,19 @@ impl View<'_> {
                 });
             }
         }
+    }
+
+    /// Whether a stack takes part in the distribution of one IP version: it has such a DVIPA, or is a
+    /// target, or may be one, because it has no address that could be named and one is named that no
+    /// known stack has.
+    fn takes_part(&self, subject: &Subject<'_>, is_ipv4: bool) -> bool {
+        let has = subject.profile.dvipas.iter().any(|found| found.dvipa.address().is_ipv4() == is_ipv4);
+        let mut of_version =
+            self.distributions().filter(|placed| placed.definition.dvipa.address().is_ipv4() == is_ipv4);
+        has || of_version.any(|placed| {
+            let mut to = placed.distribution.destinations.addresses();
+            self.is_target(subject, placed.distribution) || to.any(|address| !self.is_known(address))
+        })
     }
 
     fn no_backup(&self, advice: &mut Vec<Advice>) {
@@ -211,14 +223,19 @@ impl View<'_> {
                 missing.entry(port).or_default().extend(open.map(|(subject, _)| subject.name));
             }
         }
-        for (port, names) in missing.iter().filter(|(_, names)| !names.is_empty()) {
+        let mut together: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+        for (port, names) in missing.into_iter().filter(|(_, names)| !names.is_empty()) {
+            together.entry(names.into_iter().map(str::to_owned).collect()).or_default().push(port.to_string());
+        }
+        for (profiles, ports) in together {
             advice.push(Advice {
                 rule: Rule::PortNotReserved,
                 severity: Severity::Warning,
-                profiles: names.iter().map(|name| (*name).to_owned()).collect(),
+                profiles,
                 why: format!(
-                    "port {port} is distributed and no PORT statement reserves it for its job: any program can take \
-                     it, or get it as a source port, before the server does; add PORT {port} TCP and the job name"
+                    "distributed and not reserved for a job by PORT: {}; any program can take such a port, or get it \
+                     as a source port, before the server does; add PORT, the port, TCP and the job name",
+                    ports.join(", ")
                 ),
                 source: "z/OS Communications Server IP Configuration Reference, \"PORT statement\"",
             });
