@@ -13,7 +13,7 @@ use std::net::IpAddr;
 pub const DISTRIBUTIONS_MAX: usize = 1_024;
 
 /// Most ports, and most targets, of one statement that are kept.
-const OPERANDS_MAX: usize = 1_024;
+pub(super) const OPERANDS_MAX: usize = 1_024;
 
 /// What z/OS takes in one statement.
 const PORTS_USUAL: usize = 64;
@@ -231,7 +231,7 @@ impl<'a> Parser<'a> {
             let token = self.vipa_operand("the port behind PORT")?;
             return Err(self.not_a(token.place, &token.shown(), "a port number or a range such as 5000-5009"));
         }
-        Ok(self.not_too_many(statement, "ports", count, PORTS_USUAL).then_some(ports))
+        Ok(self.not_too_many(statement, "ports", count, PORTS_USUAL).then(|| disjoint(ports)))
     }
 
     /// Tells of more operands than usual; `false` if there are more than are kept.
@@ -416,6 +416,24 @@ impl<'a> Parser<'a> {
             _ => {}
         }
     }
+}
+
+/// Ranges in their order if no two of them meet, else in ascending order with those that meet made
+/// one: a port is distributed once, however often it is named.
+pub(super) fn disjoint(ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    let mut sorted = ranges.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|two| two[0].1 < two[1].0) {
+        return ranges;
+    }
+    let mut merged: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in sorted {
+        match merged.last_mut() {
+            Some((_, end)) if first <= *end => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
 }
 
 const WEIGHT_DEFAULT: u8 = 10;

@@ -48,6 +48,22 @@ fn a_hostile_mebibyte_is_read_in_linear_time_with_bounded_diagnostics() {
 }
 
 #[test]
+fn deleting_small_parts_of_much_is_linear_too() {
+    let ports = |count: u32, step: u32| (0..count).map(|n| format!(" {}", 2 + n * step)).collect::<String>();
+    let fragments = format!("VIPADIST 1.1.1.1 PORT{} DESTIP 9.9.9.9 ", ports(100, 3)).repeat(1_000);
+    let wide = "VIPADIST 1.1.1.1 PORT 1-65535 DESTIP 9.9.9.9 ".repeat(1_000);
+    let few = "VIPADIST DELETE 1.1.1.1 PORT 2 DESTIP 9.9.9.8 9.9.9.9 ".to_owned();
+    let many = format!("VIPADIST DELETE 1.1.1.1 PORT{} DESTIP 9.9.9.9 ", ports(1_000, 7));
+    for (defined, deleted) in [(&fragments, &few), (&fragments, &many), (&wide, &few), (&wide, &many)] {
+        let rest = deleted.repeat((LENGTH - defined.len()) / deleted.len());
+        let text = format!("VIPADYNAMIC VIPADEFINE 255.255.255.0 1.1.1.1 {defined}{rest}");
+        let (profile, _, steps) = read(text.as_bytes(), Profile::default(), 0);
+        assert!(steps <= LENGTH as u64 * STEPS_PER_BYTE_MAX, "{steps} steps: {deleted:.60}");
+        assert!(profile.dvipas[0].distributions.len() <= super::DISTRIBUTIONS_MAX);
+    }
+}
+
+#[test]
 fn the_profile_that_results_can_be_obeyed_upon_again_and_again() {
     for (head, piece) in HOSTILE {
         let text = format!("{head}{}", piece.repeat(1_000));

@@ -111,6 +111,7 @@ impl<'a> View<'a> {
     /// workers only takes them away.
     fn worker_ports_reserved(&self, advice: &mut Vec<Advice>) {
         let way_round = self.way_round();
+        let in_way_round = |port| way_round.iter().any(|(first, last)| (*first..=*last).contains(&port));
         for subject in self.subjects {
             let shared =
                 |placed: &Placed<'_>| placed.definition.sysplexports && self.is_target(subject, placed.distribution);
@@ -130,7 +131,7 @@ impl<'a> View<'a> {
                     && entry.first <= high
                     && entry.last >= low
                     && !distributed(entry)
-                    && !way_round.iter().any(|(first, last)| *first <= entry.first && entry.last <= *last)
+                    && !(entry.first..=entry.last).all(&in_way_round)
                     && (bound(entry) || of_jobs(entry, &jobs))
             });
             let ports: Vec<String> = hits.map(shown).collect();

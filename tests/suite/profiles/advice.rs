@@ -153,7 +153,7 @@ fn roundrobin_over_an_even_number_of_systems_starves_the_odd_ones_unless_clients
 fn ports_of_workers_are_not_reserved_where_the_structure_gives_them() {
     assert_eq!(second_with("4035 TCP RSED", "4035 TCP RSED 8108 TCP RSED"), one(Rule::WorkerPortsReserved, "S2"));
     assert_eq!(
-        second_with("PORT 4035", "PORTRANGE 8108 10 TCP RSED*\nPORT 4035"),
+        second_with("PORT 4035 TCP", "PORTRANGE 8108 10 TCP RSED*\nPORT 4035 TCP"),
         one(Rule::WorkerPortsReserved, "S2")
     );
     let bound = "4035 TCP RSED 9000 TCP OTHER BIND 10.1.1.1";

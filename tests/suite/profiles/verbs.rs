@@ -48,7 +48,7 @@ fn show_is_one_object_with_the_promised_keys() {
         "count": 64_510,
         "ranges": [[1024, 4034], [4036, 8442], [8444, 65_535]],
         "whole_groups": 1_006,
-        "partial": [{"group": 63, "mask": "0xfffffff7ffffffff"}, {"group": 131, "mask": "0xf7ffffffffffffff"}],
+        "partial": [{"group": 63, "mask": "0xfffffffffffffff7"}, {"group": 131, "mask": "0xf7ffffffffffffff"}],
     });
     assert_eq!(shown["tcp"], tcp);
     assert_eq!(shown["udp"], json!({"count": 128, "ranges": [[1024, 1151]], "whole_groups": 2, "partial": []}));
@@ -63,7 +63,7 @@ fn show_is_one_object_with_the_promised_keys() {
 
 #[test]
 fn check_is_one_object_with_the_promised_keys_and_its_exit_code_tells_errors() {
-    let bad = "PORT 80 TPC WEB\nFROBNICATE\n";
+    let bad = "PORT 80 TPC WEB 81 TCP WEB\n\nTCPCONFIG FROBNICATE\n";
     let dir = files(&[("good.profile", SHARED), ("bad.profile", bad), ("bom.profile", "\u{feff}PORT 80 TCP WEB")]);
     let (code, stdout, _) = profile(&dir, &["check", "good.profile", "--json"]);
     assert_eq!((code, stdout.as_str()), (Some(0), "{\"diagnostics\":[],\"advice\":[]}\n"));
