@@ -14,7 +14,7 @@ UDPCONFIG EPHEMERALPORTS 10000 60000
 
 vipadynamic                            ; case and abbreviations do not matter
   vipab 200 moveable immed 255.255.255.0 10.1.1.1
-  vipadist sysplexp distm serverwlm 10.1.1.1 port 4035 destip all
+  vipadist sysplexp distm basewlm 10.1.1.1 port 4035 destip all
   vipadist distm roundrobin timedaff 30 10.1.1.1 port 992 20-21
            destip 192.168.10.1 192.168.10.2 192.168.10.3
 endvipadynamic
@@ -33,7 +33,7 @@ PORT
    161 UDP SNMPD
 
 PORTRANGE
-   8108    4 TCP RSED*
+   8108    4 TCP DBGMGR*
   30000  500 TCP MQ*
   33000   10 TCP RESERVED
 

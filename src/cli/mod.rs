@@ -18,6 +18,7 @@ mod log;
 mod map;
 mod notice;
 mod output;
+mod profile;
 mod row;
 #[cfg(test)]
 mod sample;
@@ -53,6 +54,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
         Verb::Connector(args) => (args.is_json(), args.run()),
+        Verb::Profile(args) => (args.is_json(), args.run()),
     };
     match done {
         Ok(exit) => exit.code(),
