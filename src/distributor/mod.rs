@@ -18,6 +18,32 @@
 //! part; [`Succession`] says who the owner is. [`Sysplex`] puts them together. The targets' books
 //! are the truth and the owner's a copy of them: a new owner learns every listener and connection
 //! again from the stacks themselves, so nothing that began to listen during a takeover is missed.
+//!
+//! ```
+//! use portplex::distributor::{Flow, Options, Syn, Sysplex};
+//! use portplex::ident::{BootMs, ConnectorName};
+//! use portplex::profile::{parse, sample};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (now, dvipa) = (BootMs(0), "10.1.1.1".parse()?);
+//! let mut sysplex = Sysplex::new(Options::default());
+//! for (stack, text) in sample() {
+//!     let stack = ConnectorName::new(stack)?;
+//!     sysplex.join(now, stack.clone(), &parse(text.as_bytes()).0)?;
+//!     sysplex.listen(now, &stack, dvipa, 4035, 1)?;
+//! }
+//!
+//! // The daemon's port is distributed, and a thread's port leads to the stack where it listens.
+//! let peer = "203.0.113.7:50000".parse()?;
+//! let first = sysplex.arrive(now, &Syn { flow: Flow { peer, dvipa, port: 4035 }, from: None });
+//! assert_eq!(first.to_string(), "SYS1.TCPIP serverwlm");
+//! let second = Syn { flow: Flow { peer, dvipa, port: 23_937 }, from: None };
+//! assert_eq!(sysplex.arrive(now, &second).to_string(), "drop no-listener");
+//! sysplex.listen(now, &ConnectorName::new("SYS1.TCPIP")?, dvipa, 23_937, 1)?;
+//! assert_eq!(sysplex.arrive(now, &second).to_string(), "SYS1.TCPIP listener");
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod affinity;

@@ -87,7 +87,8 @@ impl Sysplex {
         ready: u16,
     ) -> Result<(), SysplexError> {
         let notice = self.target(stack, dvipa)?.listen(port, ready);
-        Ok(self.tell(now, dvipa, &notice)?)
+        self.tell(now, dvipa, &notice);
+        Ok(())
     }
 
     /// A connection request arrives. If it goes to a stack, that stack has the connection from now
@@ -103,8 +104,9 @@ impl Sysplex {
         let decision = distributor.route(now, syn);
         if let Decision::Forward { stack, affinity_s, .. } = &decision {
             let opened = self.target(stack, dvipa).ok().and_then(|target| target.open(now, syn.flow, *affinity_s));
-            // It is in the routing table already: this cannot collide.
-            let _ = opened.map(|notice| self.tell(now, dvipa, &notice));
+            if let Some(notice) = opened {
+                self.tell(now, dvipa, &notice);
+            }
         }
         decision
     }
@@ -124,22 +126,20 @@ impl Sysplex {
     /// [`SysplexError::Collision`] if another stack has the same 4-tuple: the other side's answers
     /// would go there. [`SysplexError::UnknownStack`].
     pub fn connect(&mut self, now: BootMs, stack: &ConnectorName, flow: Flow) -> Result<(), SysplexError> {
-        let Some(notice) = self.target(stack, flow.dvipa)?.open(now, flow, 0) else { return Ok(()) };
-        if let Err(collision) = self.tell(now, flow.dvipa, &notice) {
-            if let Some(notice) = self.target(stack, flow.dvipa)?.close(now, flow) {
-                self.tell(now, flow.dvipa, &notice)?;
-            }
-            return Err(collision.into());
+        if let Some(holder) = self.holder(&flow).filter(|holder| *holder != stack) {
+            return Err(Collision { flow, stack: stack.clone(), holder: holder.clone() }.into());
+        }
+        if let Some(notice) = self.target(stack, flow.dvipa)?.open(now, flow, 0) {
+            self.tell(now, flow.dvipa, &notice);
         }
         Ok(())
     }
 
     /// A connection ends. The DVIPA may change hands by that (MOVEABLE WHENIDLE).
     pub fn close(&mut self, now: BootMs, flow: Flow) -> Option<Move> {
-        let has = |stack: &Stack| stack.targets.get(&flow.dvipa).is_some_and(|target| target.has(&flow));
-        let stack = self.stacks.iter().find(|(_, stack)| has(stack)).map(|(name, _)| name.clone())?;
+        let stack = self.holder(&flow)?.clone();
         let notice = self.target(&stack, flow.dvipa).ok()?.close(now, flow)?;
-        let _ = self.tell(now, flow.dvipa, &notice);
+        self.tell(now, flow.dvipa, &notice);
         if self.target(&stack, flow.dvipa).ok()?.connections().next().is_none() {
             self.seats.get_mut(&flow.dvipa)?.succession.moved(&stack);
         }
@@ -164,7 +164,8 @@ impl Sysplex {
         port: Option<u16>,
     ) -> Result<(), SysplexError> {
         let notice = self.target(stack, dvipa)?.quiesce(port);
-        Ok(self.tell(now, dvipa, &notice)?)
+        self.tell(now, dvipa, &notice);
+        Ok(())
     }
 
     /// The operator takes that back (`VARY TCPIP,,SYSPLEX,RESUME`), port for port.
@@ -179,7 +180,8 @@ impl Sysplex {
         port: Option<u16>,
     ) -> Result<(), SysplexError> {
         let notice = self.target(stack, dvipa)?.resume(port);
-        Ok(self.tell(now, dvipa, &notice)?)
+        self.tell(now, dvipa, &notice);
+        Ok(())
     }
 
     /// What a workload manager says of a stack's system, or of one server if a DVIPA and port are
@@ -261,16 +263,19 @@ impl Sysplex {
         Ok(of_stack.targets.entry(dvipa).or_insert_with(|| Target::new(stack.clone())))
     }
 
+    /// The stack that has a connection, by its own books.
+    fn holder(&self, flow: &Flow) -> Option<&ConnectorName> {
+        let has = |stack: &Stack| stack.targets.get(&flow.dvipa).is_some_and(|target| target.has(flow));
+        self.stacks.iter().find(|(_, stack)| has(stack)).map(|(name, _)| name)
+    }
+
     /// Carries a notice to the owner, and the report if the owner asks for it.
-    fn tell(&mut self, now: BootMs, dvipa: Dvipa, notice: &Notice) -> Result<(), Collision> {
-        let Some(distributor) = self.seats.get_mut(&dvipa).and_then(|seat| seat.distributor.as_mut()) else {
-            return Ok(());
-        };
-        let heard = distributor.hear(now, notice)?;
+    fn tell(&mut self, now: BootMs, dvipa: Dvipa, notice: &Notice) {
+        let Some(distributor) = self.seats.get_mut(&dvipa).and_then(|seat| seat.distributor.as_mut()) else { return };
+        let heard = distributor.hear(now, notice);
         let target = self.stacks.get_mut(&notice.stack).and_then(|stack| stack.targets.get_mut(&dvipa));
-        if let (Heard::AskReport | Heard::Waiting, Some(target)) = (heard, target) {
+        if let (Ok(Heard::AskReport | Heard::Waiting), Some(target)) = (heard, target) {
             let _ = distributor.learn(now, &target.report(now));
         }
-        Ok(())
     }
 }

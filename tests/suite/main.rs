@@ -7,6 +7,7 @@ mod checkpoints;
 mod cli;
 mod crash;
 mod dev;
+mod distributor;
 mod facility;
 mod format;
 mod hex;
