@@ -5,14 +5,22 @@
 //! time, with its stack, or when that stack stops listening on the port.
 #![forbid(unsafe_code)]
 
+use super::decision::Flow;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 
-/// Client and port; the DVIPA is that of the books.
-pub(super) type Key = (IpAddr, u16);
+/// Port and client; the DVIPA is that of the books.
+pub(super) type Key = (u16, IpAddr);
+
+/// The affinity that a connection would count for.
+pub(super) const fn key(flow: &Flow) -> Key {
+    (flow.port, flow.peer.ip())
+}
 
 /// The affinities of one DVIPA.
 #[derive(Clone, Debug, Default)]
@@ -96,9 +104,11 @@ impl Affinities {
 
     /// A stack stopped listening on a port, or on all of them.
     pub(super) fn remove_of(&mut self, stack: &ConnectorName, port: Option<u16>) {
-        let is_meant =
-            |(key, affinity): &(&Key, &Affinity)| affinity.stack == *stack && port.is_none_or(|port| key.1 == port);
-        let keys: Vec<Key> = self.by_key.iter().filter(is_meant).map(|(key, _)| *key).collect();
+        const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        const LAST: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
+        let (low, high) = port.map_or((0, u16::MAX), |port| (port, port));
+        let of_ports = self.by_key.range((low, FIRST)..=(high, LAST));
+        let keys: Vec<Key> = of_ports.filter(|(_, affinity)| affinity.stack == *stack).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.remove(key));
     }
 

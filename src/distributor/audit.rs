@@ -40,7 +40,7 @@ impl Distributor {
                 return Err(fault("the number of connections", &key.1, key.0, count, found));
             }
         }
-        for ((_, port), affinity) in self.affinities.iter() {
+        for ((port, _), affinity) in self.affinities.iter() {
             let found = of_affinity.get(&affinity.serial).copied().unwrap_or_default();
             if affinity.count != found || (found == 0) != affinity.until.is_some() {
                 return Err(fault("the count of an affinity", &affinity.stack, *port, affinity.count, found));

@@ -1,6 +1,7 @@
 //! The routing table: every connection of a DVIPA and the stack that has it.
 #![forbid(unsafe_code)]
 
+use super::affinity::key;
 use super::decision::Flow;
 use crate::ident::ConnectorName;
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@
 //! APAR PI08005.
 #![forbid(unsafe_code)]
 
+use super::affinity::key;
 use super::decision::Flow;
 use super::notice::Change;
 use super::notice::Notice;
@@ -122,7 +123,7 @@ impl Distributor {
         }
         for held in &report.affinities {
             let until = now.plus(held.left_ms);
-            self.affinities.resume((held.client, held.port), &report.stack, held.seconds, until);
+            self.affinities.resume((held.port, held.client), &report.stack, held.seconds, until);
         }
         (Heard::Taken, collisions)
     }
@@ -165,13 +166,13 @@ impl Distributor {
             return;
         }
         if let Some(serial) = self.connections.remove(&flow).and_then(|entry| entry.affinity) {
-            self.affinities.close(now, (flow.peer.ip(), flow.port), serial);
+            self.affinities.close(now, key(&flow), serial);
         }
     }
 
     /// A connection into the routing table.
     pub(super) fn enter(&mut self, flow: Flow, stack: &ConnectorName, affinity_s: u16) {
-        let key = (flow.peer.ip(), flow.port);
+        let key = key(&flow);
         let affinity = (affinity_s > 0).then(|| self.affinities.open(key, stack, affinity_s));
         self.connections.add(flow, stack, affinity);
     }

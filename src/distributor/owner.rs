@@ -155,7 +155,7 @@ impl Distributor {
 
     /// Every affinity in order: client, port, stack, connections that count for it.
     pub fn affinities(&self) -> impl Iterator<Item = (IpAddr, u16, &ConnectorName, u32)> {
-        self.affinities.iter().map(|((client, port), affinity)| (*client, *port, &affinity.stack, affinity.count))
+        self.affinities.iter().map(|((port, client), affinity)| (*client, *port, &affinity.stack, affinity.count))
     }
 
     /// How many connections a stack has on a port.

@@ -1,6 +1,7 @@
 //! The decision: which stack a packet goes to.
 #![forbid(unsafe_code)]
 
+use super::affinity::key;
 use super::choose::Candidate;
 use super::decision::Cause;
 use super::decision::Decision;
@@ -127,15 +128,14 @@ impl Distributor {
 
     /// TIMEDAFFINITY of the port, s; 0 also for a new client if there are too many affinities.
     fn affinity_s(&self, flow: &Flow) -> u16 {
-        let room = self.affinities.len() < self.options.affinities_max
-            || self.affinities.find((flow.peer.ip(), flow.port)).is_some();
+        let room = self.affinities.len() < self.options.affinities_max || self.affinities.find(key(flow)).is_some();
         self.rule_of(flow.port).filter(|_| room).map_or(0, |rule| rule.timed_affinity_s)
     }
 
     /// The stack of the client's affinity, if it still listens and is still a target. The operator's
     /// quiesce does not end an affinity: the client would lose what it has there.
     fn affinity(&self, rule: &Rule, flow: &Flow) -> Option<&ConnectorName> {
-        let stack = &self.affinities.find((flow.peer.ip(), flow.port))?.stack;
+        let stack = &self.affinities.find(key(flow))?.stack;
         let peer = self.stacks.get(stack)?;
         let is_ready = self.ready(flow.port, stack) > 0 && rule.part(self.dvipa, &peer.xcf).is_some();
         is_ready.then_some(stack)

@@ -97,9 +97,55 @@ impl Sysplex {
                 moves.push((dvipa, moved));
             }
         }
+        self.drop_unclaimed();
+        Ok(moves)
+    }
+
+    /// A stack's profile changed (VARY TCPIP,,OBEYFILE): its claims are now those of `profile`. What
+    /// it claims no longer goes to the next in the chain; connections stay where they are.
+    ///
+    /// # Errors
+    /// [`SysplexError::UnknownStack`].
+    pub fn obey(
+        &mut self,
+        now: BootMs,
+        stack: &ConnectorName,
+        profile: &Profile,
+    ) -> Result<Vec<(Dvipa, Move)>, SysplexError> {
+        let unknown = || SysplexError::UnknownStack { stack: stack.clone() };
+        let claims = profile.dvipas.iter().map(|definition| (definition.dvipa, Claim::from(definition)));
+        let new: BTreeMap<Dvipa, Claim> = claims.collect();
+        let of_stack = self.stacks.get_mut(stack).ok_or_else(unknown)?;
+        let old = std::mem::replace(&mut of_stack.claims, new.clone());
+        let mut moves = Vec::new();
+        for dvipa in old.keys().filter(|dvipa| !new.contains_key(dvipa)) {
+            let moved = self.seats.get_mut(dvipa).and_then(|seat| seat.succession.leave(stack));
+            moves.extend(moved.map(|moved| (*dvipa, moved)));
+        }
+        for (dvipa, claim) in &new {
+            let is_idle = self.is_idle(*dvipa);
+            let seat = self.seats.entry(*dvipa).or_default();
+            let Some(before) = old.get(dvipa).filter(|before| before.role == claim.role) else {
+                moves.extend(seat.succession.join(stack, claim, is_idle).map(|moved| (*dvipa, moved)));
+                continue;
+            };
+            let is_owner = seat.succession.owner() == Some(stack);
+            if let Some(distributor) = seat.distributor.as_mut().filter(|_| is_owner && before.rules != claim.rules) {
+                seat.rules.clone_from(&claim.rules);
+                distributor.set_rules(claim.rules.clone());
+            }
+        }
+        for (dvipa, moved) in &moves {
+            self.settle(now, *dvipa, moved);
+        }
+        self.drop_unclaimed();
+        Ok(moves)
+    }
+
+    /// Forgets the DVIPAs that no stack claims.
+    fn drop_unclaimed(&mut self) {
         let stacks = &self.stacks;
         self.seats.retain(|dvipa, _| stacks.values().any(|stack| stack.claims.contains_key(dvipa)));
-        Ok(moves)
     }
 
     /// Makes what [`Succession`](super::Succession) decided come true: the new owner starts with

@@ -3,7 +3,7 @@
 //! This is the truth; the owner's [`Distributor`](super::Distributor) has a copy of it.
 #![forbid(unsafe_code)]
 
-use super::affinity::Affinities;
+use super::affinity::{Affinities, key};
 use super::connections::Connections;
 use super::decision::Flow;
 use super::notice::AffinityHeld;
@@ -58,7 +58,7 @@ impl Target {
         if self.connections.get(&flow).is_some() {
             return None;
         }
-        let key = (flow.peer.ip(), flow.port);
+        let key = key(&flow);
         let affinity = (affinity_s > 0).then(|| self.affinities.open(key, &self.stack, affinity_s));
         self.connections.add(flow, &self.stack, affinity);
         Some(self.notice(Change::Opened { flow, affinity_s }))
@@ -69,7 +69,7 @@ impl Target {
         self.affinities.expire(now);
         let entry = self.connections.remove(&flow)?;
         if let Some(serial) = entry.affinity {
-            self.affinities.close(now, (flow.peer.ip(), flow.port), serial);
+            self.affinities.close(now, key(&flow), serial);
         }
         Some(self.notice(Change::Closed { flow }))
     }
@@ -91,10 +91,10 @@ impl Target {
     pub fn report(&mut self, now: BootMs) -> Report {
         self.affinities.expire(now);
         let seconds = |flow: &Flow, serial: Option<u64>| {
-            let affinity = self.affinities.find((flow.peer.ip(), flow.port));
+            let affinity = self.affinities.find(key(flow));
             affinity.filter(|affinity| Some(affinity.serial) == serial).map_or(0, |affinity| affinity.seconds)
         };
-        let held = self.affinities.iter().filter_map(|((client, port), affinity)| {
+        let held = self.affinities.iter().filter_map(|((port, client), affinity)| {
             let left_ms = affinity.until?.0.saturating_sub(now.0);
             Some(AffinityHeld { client: *client, port: *port, seconds: affinity.seconds, left_ms })
         });

@@ -2,8 +2,11 @@
 
 use super::scenario::rules;
 use super::{dvipa, name};
-use portplex::distributor::{Cause, Collision, Decision, Distributor, Flow, Heard, NoListener, Options, Syn, Target};
+use crate::samples::Random;
+use portplex::distributor::{Cause, Collision, Decision, Distributor, Flow, Heard, NoListener, Notice, Options};
+use portplex::distributor::{Report, Syn, Target};
 use portplex::ident::BootMs;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 const NOW: BootMs = BootMs(1_000);
@@ -148,4 +151,65 @@ fn the_port_table_shows_what_netstat_vdpt_shows() {
         })
         .collect();
     assert_eq!(rows, ["80 SYS1 0 0 0 ", "80 SYS2 2 2 2 active", "9000 SYS2 1 0 0 dynamic,listener"]);
+}
+
+/// Something under way from a stack to the owner.
+enum Message {
+    Notice(Notice),
+    Report(Report),
+}
+
+#[test]
+fn lost_late_and_doubled_changes_leave_the_owner_with_the_stacks_own_books() {
+    let mut random = Random::seeded(0x1ea5);
+    for run in 0..60 {
+        let mut owner = owner();
+        let mut targets = ["SYS1", "SYS2"].map(|stack| (name(stack), Target::new(name(stack))));
+        let reports = targets.iter_mut().map(|(_, target)| Message::Report(target.report(NOW)));
+        let mut way: VecDeque<Message> = reports.collect();
+        for turn in 0..400 {
+            let at = random.below(2) as usize;
+            let target = &mut targets[at].1;
+            // Each stack has its own clients: what collides is shown elsewhere.
+            let (client, port) = (at as u8 * 100 + random.below(6) as u8, 80 + random.below(3) as u16);
+            let change = match random.below(6) {
+                0 => Some(target.listen(port, random.below(3) as u16)),
+                1 | 2 => target.open(NOW, flow(client, port), 60 * (random.below(2) as u16)),
+                3 => target.close(NOW, flow(client, port)),
+                4 => Some(target.quiesce(Some(port))),
+                _ => Some(target.resume(Some(port))),
+            };
+            way.extend(change.filter(|_| random.below(8) > 0).map(Message::Notice));
+            if random.below(2) == 0 {
+                continue;
+            }
+            let next = random.below(way.len().min(3) as u64 + 1) as usize;
+            let Some(message) = way.remove(next) else { continue };
+            let (stack, heard) = match &message {
+                Message::Notice(notice) => (&notice.stack, owner.hear(NOW, notice).expect("no collision")),
+                Message::Report(report) => (&report.stack, owner.learn(NOW, report).0),
+            };
+            if heard == Heard::AskReport {
+                let asked = targets.iter_mut().find(|(of, _)| of == stack).expect("one of the two");
+                way.push_back(Message::Report(asked.1.report(NOW)));
+            }
+            if random.below(10) == 0 {
+                way.push_back(message);
+            }
+            owner.audit().unwrap_or_else(|fault| panic!("run {run} turn {turn}: {fault}"));
+        }
+        // Whatever was lost: the next change of a stack tells.
+        for (stack, target) in &mut targets {
+            let last = target.listen(9999, 1);
+            if matches!(owner.hear(NOW, &last), Ok(Heard::AskReport | Heard::Waiting)) {
+                assert_eq!(owner.learn(NOW, &target.report(NOW)).0, Heard::Taken);
+            }
+            let known = owner.connections().filter(|(_, of)| *of == stack).map(|(flow, _)| flow);
+            assert!(known.eq(target.connections()), "run {run}: {stack}");
+            for port in [80, 81, 82, 9999] {
+                assert_eq!(owner.ready(port, stack), target.ready(port), "run {run}: {stack} on {port}");
+            }
+        }
+        owner.audit().unwrap_or_else(|fault| panic!("run {run}: {fault}"));
+    }
 }

@@ -16,6 +16,8 @@
 //!  3  SYS1    weighs 8 [on 80]
 //!  3  SYS1    health 50 [on 80]
 //!  3  SYS1    quiesces [80]    resumes [80]    stops 80
+//!  4  SYS1    obeys OPTIONS 10.1.1.1 PORT … DESTIP …    its only VIPADISTRIBUTE from now on
+//!  4  SYS1    surrenders              -> over SYS2      VIPADELETE
 //!  4  SYS1    fails                   -> over SYS2
 //!  5  SYS1    joins                   -> back SYS1
 //!  5  SYS2    is                      -> moving
@@ -30,6 +32,7 @@ use super::{dvipa, name, profile};
 use portplex::distributor::{Claim, Decision, Flow, Load, Move, NoListener, Options, Rule, Standby, Status, Syn};
 use portplex::distributor::{Sysplex, SysplexError};
 use portplex::ident::{BootMs, ConnectorName, Dvipa};
+use portplex::profile::Profile;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -169,6 +172,16 @@ impl Scene {
             "fails" => {
                 self.loads.retain(|(of, _), _| of != who);
                 Some(told(&self.sysplex().leave(now, &name(who)).expect("it is there")))
+            }
+            "obeys" => {
+                let claim = if who == "SYS1" { "VIPADEFINE" } else { "VIPABACKUP 100" };
+                let rule = if words.is_empty() { String::new() } else { format!("VIPADISTRIBUTE {}", words.join(" ")) };
+                let text =
+                    format!("VIPADYNAMIC {claim} MOVEABLE IMMEDIATE 255.255.255.0 10.1.1.1\n{rule}\nENDVIPADYNAMIC\n");
+                Some(told(&self.sysplex().obey(now, &name(who), &profile(&text)).expect("it is there")))
+            }
+            "surrenders" => {
+                Some(told(&self.sysplex().obey(now, &name(who), &Profile::default()).expect("it is there")))
             }
             "joins" => Some(self.join(who).expect("it is not there")),
             "is" => {
