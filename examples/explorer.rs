@@ -143,10 +143,7 @@ impl Systems {
             }
             let back_to = decision.stack().map_or(decision.to_string(), ToString::to_string);
             seen.push(Visit { client, daemon_on: self.names[system].clone(), port: bound.port, back_to });
-            if let Ports::Structure { .. } = self.ports {
-                // The connection lasts: the port stays in use.
-                std::mem::forget(bound);
-            }
+            // The connection lasts, so the port is never given back.
         }
         seen.reverse();
         Ok(seen)

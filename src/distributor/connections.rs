@@ -1,10 +1,10 @@
 //! The routing table: every connection of a DVIPA and the stack that has it.
 #![forbid(unsafe_code)]
 
-use super::affinity::key;
 use super::decision::Flow;
 use crate::ident::ConnectorName;
 use std::collections::BTreeMap;
+use std::collections::btree_map;
 
 /// The connections of one DVIPA.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +46,8 @@ impl Connections {
 
     /// Adds one; an established connection keeps its stack.
     pub(super) fn add(&mut self, flow: Flow, stack: &ConnectorName, affinity: Option<u64>) {
-        if !self.by_flow.contains_key(&flow) {
-            self.by_flow.insert(flow, Entry { stack: stack.clone(), affinity });
+        if let btree_map::Entry::Vacant(place) = self.by_flow.entry(flow) {
+            place.insert(Entry { stack: stack.clone(), affinity });
             *self.counts.entry((flow.port, stack.clone())).or_default() += 1;
         }
     }

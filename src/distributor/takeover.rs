@@ -176,13 +176,10 @@ impl Sysplex {
             let _ = distributor.learn(now, &target.report(now));
         }
         seat.distributor = Some(distributor);
-        let old = if let Move::TakenBack { from, .. } = moved { Some(from.clone()) } else { None };
-        let Some(old) = old else { return };
-        let books = self.books(&old, dvipa);
+        let Move::TakenBack { from, .. } = moved else { return };
+        let books = self.stacks.get(from).and_then(|stack| stack.targets.get(&dvipa));
         if books.is_none_or(|target| target.connections().next().is_none()) {
-            if let Some(seat) = self.seats.get_mut(&dvipa) {
-                seat.succession.moved(&old);
-            }
+            seat.succession.moved(from);
         }
     }
 }
