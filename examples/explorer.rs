@@ -71,10 +71,10 @@ fn show(out: &mut impl Write, sysplexports: bool) -> Result<usize, Box<dyn Error
         right += visits.iter().filter(|visit| visit.back_to == visit.daemon_on.as_str()).count();
     }
     writeln!(out, "\n  connections out, to {DATABASE}:")?;
-    for (system, port, result) in systems.connect_out()? {
-        let verdict = match result {
-            Ok(()) => "answers come back".to_owned(),
-            Err(holder) => format!("<- the same connection as {holder}'s: answers go there"),
+    for Outbound { system, port, taken_by } in systems.connect_out()? {
+        let verdict = match taken_by {
+            None => "answers come back".to_owned(),
+            Some(holder) => format!("<- the same connection as {holder}'s: answers go there"),
         };
         writeln!(out, "  {system:<21}{:<22}{verdict}", format!("{ADDRESS}:{port}"))?;
     }
@@ -87,6 +87,13 @@ struct Visit {
     daemon_on: ConnectorName,
     port: u16,
     back_to: String,
+}
+
+/// A connection that one system opened, and who has the same 4-tuple already.
+struct Outbound {
+    system: ConnectorName,
+    port: u16,
+    taken_by: Option<ConnectorName>,
 }
 
 /// Three systems: who gets a connection, and where each takes its ports from.
@@ -150,16 +157,17 @@ impl Systems {
     }
 
     /// An application of every system connects to the database, with the shared address as its own.
-    fn connect_out(&mut self) -> Result<Vec<(ConnectorName, u16, Result<(), ConnectorName>)>, Box<dyn Error>> {
+    fn connect_out(&mut self) -> Result<Vec<Outbound>, Box<dyn Error>> {
         let mut results = Vec::new();
-        for system in 0..self.names.len() {
-            let (name, port) = (self.names[system].clone(), self.bind(system)?.port);
+        for number in 0..self.names.len() {
+            let (system, port) = (self.names[number].clone(), self.bind(number)?.port);
             let flow = Flow { peer: DATABASE.parse()?, dvipa: self.dvipa, port };
-            results.push(match self.sysplex.connect(BootMs(0), &name, flow) {
-                Ok(()) => (name, port, Ok(())),
-                Err(SysplexError::Collision(collision)) => (name, port, Err(collision.holder)),
+            let taken_by = match self.sysplex.connect(BootMs(0), &system, flow) {
+                Ok(()) => None,
+                Err(SysplexError::Collision(collision)) => Some(collision.holder),
                 Err(error) => return Err(error.into()),
-            });
+            };
+            results.push(Outbound { system, port, taken_by });
         }
         Ok(results)
     }
