@@ -1,7 +1,8 @@
 //! What must hold of the books, checked all at once.
 //!
 //! 1. The number of connections of a stack on a port is exact, and so is that of every affinity.
-//! 2. The owner's books are those of the stacks: the same connections, listeners and quiesced ports.
+//! 2. The owner's books are those of the stacks: the same connections, listeners and quiesced ports,
+//!    and affinities with the same number of connections.
 //! 3. A DVIPA has an owner exactly if somebody routes for it, and both are the same stack.
 #![forbid(unsafe_code)]
 
@@ -91,6 +92,10 @@ impl Distributor {
         }
         if !peer.quiesced.iter().eq(books.quiesced()) {
             return Some("the quiesced ports");
+        }
+        let open = self.affinities.iter().filter(|(_, affinity)| affinity.stack == *stack && affinity.count > 0);
+        if open.into_iter().any(|(key, affinity)| books.affinity_count(*key) != affinity.count) {
+            return Some("the affinities with a connection");
         }
         matches!(peer.learnt, Learnt::Not { .. }).then_some("the changes heard of")
     }

@@ -3,7 +3,7 @@
 //! This is the truth; the owner's [`Distributor`](super::Distributor) has a copy of it.
 #![forbid(unsafe_code)]
 
-use super::affinity::{Affinities, key};
+use super::affinity::{Affinities, Key, key};
 use super::connections::Connections;
 use super::decision::Flow;
 use super::notice::AffinityHeld;
@@ -133,6 +133,11 @@ impl Target {
     #[must_use]
     pub fn has(&self, flow: &Flow) -> bool {
         self.connections.get(flow).is_some()
+    }
+
+    /// How many connections count for the affinity; 0 without one.
+    pub(super) fn affinity_count(&self, key: Key) -> u32 {
+        self.affinities.find(key).map_or(0, |affinity| affinity.count)
     }
 
     fn notice(&mut self, change: Change) -> Notice {
