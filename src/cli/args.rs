@@ -6,6 +6,7 @@ use super::dev::DevArgs;
 use super::display::DisplayArgs;
 use super::exit;
 use super::log::LogArgs;
+use super::profile::ProfileArgs;
 use super::store::StoreArgs;
 use crate::ident::StructureName;
 use crate::ident::Transport;
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     Store(StoreArgs),
     /// Print and check the log of a store, record by record
     Log(LogArgs),
+    /// Check TCP/IP profiles and show what a stack makes of them
+    Profile(ProfileArgs),
     /// The facility of `dev`
     #[command(hide = true)]
     FacilityChild(ChildArgs),
@@ -42,7 +45,8 @@ Examples:
   portplex display groups                    # who holds what in ./portplex-data
   portplex store init /srv/ports             # an empty structure EZBEPORT
   portplex store verify /srv/ports           # read every byte, change none
-  portplex log dump /srv/ports | less        # who got which port, and when";
+  portplex log dump /srv/ports | less        # who got which port, and when
+  portplex profile check sys*.profile        # what is wrong, and what will go wrong";
 
 /// The command tree, with the exit codes at the end of every verb's `--help`.
 pub(crate) fn command() -> clap::Command {

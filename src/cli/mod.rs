@@ -13,6 +13,7 @@ mod exit;
 mod log;
 mod map;
 mod output;
+mod profile;
 mod row;
 #[cfg(test)]
 mod sample;
@@ -44,6 +45,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
+        Verb::Profile(args) => (args.is_json(), args.run()),
     };
     match done {
         Ok(exit) => exit.code(),

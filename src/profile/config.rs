@@ -9,6 +9,7 @@ use crate::ident::Dvipa;
 use crate::ident::Transport;
 use crate::structure::PortRange;
 use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 
 /// Parameters that mean nothing to us. Their own operands that are words are listed too; numbers
 /// are skipped as such.
@@ -20,6 +21,15 @@ const IPCONFIG_OTHER: &[&str] = &[
     "NOQDIOACCELerator", "MULTIPATH", "NOMULTIPATH", "PATHMTUDISCovery", "NOPATHMTUDISCovery", "REASSEMBLytimeout",
     "SECCLASS", "SEGMENTATIONOFFLoad", "NOSEGMENTATIONOFFLoad", "SRCVIPAINT", "STOPONclawerror", "TTL",
     "VARSUBNETTING", "NOVARSUBNETTING",
+];
+
+#[rustfmt::skip]
+const IPCONFIG6_OTHER: &[&str] = &[
+    "ADDRSELPolicy", "CHECKSUMOFFLoad", "NOCHECKSUMOFFLoad", "DATAGRAMFwd", "NODATAGRAMFwd", "FWDMULTipath",
+    "NOFWDMULTipath", "PERPacket", "PERConnection", "HOPLIMIT", "ICMPERRORLIMIT", "IGNORERedirect", "IGNOREROUTERhoplimit",
+    "NOIGNOREROUTERhoplimit", "IPSECURITY", "OSMSECCLASS", "IQDIOROUTING", "MULTIPATH", "NOMULTIPATH",
+    "OSMFWD", "SECCLASS", "SEGMENTATIONOFFLoad", "NOSEGMENTATIONOFFLoad", "TEMPADDRS", "NOTEMPADDRS",
+    "PREFERREDLIFETIME", "VALIDLIFETIME", "SMCD", "NOSMCD",
 ];
 
 #[rustfmt::skip]
@@ -57,6 +67,10 @@ type Take<'a> = fn(&mut Parser<'a>, &Token<'a>) -> Result<bool, Stop>;
 impl<'a> Parser<'a> {
     pub(super) fn ipconfig(&mut self) {
         self.parameters("IPCONFIG", IPCONFIG_OTHER, Self::ipconfig_parameter);
+    }
+
+    pub(super) fn ipconfig6(&mut self) {
+        self.parameters("IPCONFIG6", IPCONFIG6_OTHER, Self::ipconfig6_parameter);
     }
 
     pub(super) fn globalconfig(&mut self) {
@@ -105,16 +119,26 @@ impl<'a> Parser<'a> {
         } else if token.is("DYNAMICXCF") {
             let address: Ipv4Addr = self.address("the IPv4 address of DYNAMICXCF")?;
             let mask = self.operand("the subnet mask of DYNAMICXCF")?;
-            let bits = mask.text.strip_prefix('/').and_then(|bits| bits.parse::<u8>().ok());
-            if mask.text.parse::<Ipv4Addr>().is_err() && bits.is_none_or(|bits| bits > 32) {
-                return Err(self.not_a(mask.place, &mask.shown(), "a subnet mask, 255.255.255.0 or /24"));
-            }
-            self.number("the cost metric of DYNAMICXCF", 0, 14)?;
-            self.profile.ip.dynamic_xcf = Some(address.into());
+            let bits = match (mask.text.parse::<Ipv4Addr>(), mask.text.strip_prefix('/')) {
+                (Ok(dotted), _) => self.mask(&mask, dotted)?,
+                (_, Some(bits)) => match bits.parse::<u8>() {
+                    Ok(bits) if bits <= 32 => bits,
+                    _ => return Err(self.not_a(mask.place, &mask.shown(), "a subnet mask, 255.255.255.0 or /24")),
+                },
+                _ => return Err(self.not_a(mask.place, &mask.shown(), "a subnet mask, 255.255.255.0 or /24")),
+            };
+            let cost = self.number("the cost metric of DYNAMICXCF", 0, 14)?;
+            let ip = &mut self.profile.ip;
+            (ip.dynamic_xcf, ip.xcf_prefix) = (Some(address.into()), bits);
+            ip.xcf_cost = u8::try_from(cost).unwrap_or(ip.xcf_cost);
         } else if token.is("NODYNAMICXCF") {
-            self.profile.ip.dynamic_xcf = None;
+            let ip = &mut self.profile.ip;
+            (ip.dynamic_xcf, ip.xcf_prefix, ip.xcf_cost) = (None, 0, 0);
         } else if token.is("TCPSTACKSOURCEVipa") {
-            let dvipa: Dvipa = self.address("the address of TCPSTACKSOURCEVIPA")?;
+            let place = self.peek().map_or(self.tokens.place(), |token| token.place);
+            let address: Ipv4Addr = self.address("the IPv4 address of TCPSTACKSOURCEVIPA")?;
+            let made = Dvipa::new(address.into());
+            let dvipa = made.map_err(|fault| self.fault(place, Code::BadValue, fault.to_string(), ""))?;
             self.profile.ip.tcp_stack_source_vipa = Some(dvipa);
         } else if token.is("NOTCPSTACKSOURCEVipa") {
             self.profile.ip.tcp_stack_source_vipa = None;
@@ -124,10 +148,49 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
+    fn ipconfig6_parameter(&mut self, token: &Token<'a>) -> Result<bool, Stop> {
+        if token.is("SOURCEVIPA") || token.is("NOSOURCEVIPA") {
+            self.profile.ip6.source_vipa = token.is("SOURCEVIPA");
+        } else if token.is("DYNAMICXCF") {
+            let word = self.operand("the IPv6 address of DYNAMICXCF")?;
+            let (address, prefix): (Ipv6Addr, _) = self.address6(&word)?;
+            let ip = &mut self.profile.ip6;
+            (ip.dynamic_xcf, ip.xcf_prefix) = (Some(address), prefix.unwrap_or(128));
+            (ip.interface_id, ip.source_vipa_interface) = (None, None);
+        } else if token.is("INTFID") {
+            let id = self.operand("the interface id of INTFID")?;
+            if id.text.parse::<Ipv6Addr>().is_err() && !id.text.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+                return Err(self.not_a(id.place, &id.shown(), "an interface id such as ::1:2:3:4"));
+            }
+            self.profile.ip6.interface_id = Some(id.text.to_ascii_uppercase());
+        } else if token.is("NODYNAMICXCF") {
+            let ip = &mut self.profile.ip6;
+            (ip.dynamic_xcf, ip.xcf_prefix) = (None, 0);
+            (ip.interface_id, ip.source_vipa_interface) = (None, None);
+        } else if token.is("SOURCEVIPAINTerface") {
+            let name = self.operand("the interface of SOURCEVIPAINTERFACE")?;
+            self.profile.ip6.source_vipa_interface = Some(self.interface_name(&name)?);
+        } else if token.is("TCPSTACKSOURCEVipa") {
+            let name = self.operand("the interface of TCPSTACKSOURCEVIPA")?;
+            self.profile.ip6.tcp_stack_source_vipa = Some(self.interface_name(&name)?);
+        } else if token.is("NOTCPSTACKSOURCEVipa") {
+            self.profile.ip6.tcp_stack_source_vipa = None;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     fn globalconfig_parameter(&mut self, token: &Token<'a>) -> Result<bool, Stop> {
         if token.is("XCFGRPID") {
-            let group = self.number("XCFGRPID", 2, 31)?;
-            self.profile.tcp_group = u8::try_from(group).ok();
+            let place = self.peek().map_or(self.tokens.place(), |token| token.place);
+            let group = u8::try_from(self.number("XCFGRPID", 2, 31)?).ok();
+            if self.data_set > 0 && self.profile.tcp_group != group {
+                let message = "XCFGRPID cannot change while the stack runs";
+                let hint = "change the profile and start the stack again: its structure has another name then";
+                return Err(self.fault(place, Code::NotWhileRunning, message, hint));
+            }
+            self.profile.tcp_group = group;
         } else if token.is("EXPLICITBINDPORTRANGE") {
             let place = token.place;
             let first = self.number("the first port of EXPLICITBINDPORTRANGE", 1024, u16::MAX)?;
@@ -177,7 +240,7 @@ mod tests {
 
     #[test]
     fn no_parameter_of_others_hides_a_statement() {
-        let lists = [IPCONFIG_OTHER, GLOBALCONFIG_OTHER, TCPCONFIG_OTHER, UDPCONFIG_OTHER];
+        let lists = [IPCONFIG_OTHER, IPCONFIG6_OTHER, GLOBALCONFIG_OTHER, TCPCONFIG_OTHER, UDPCONFIG_OTHER];
         for text in lists.concat() {
             assert!(!begins_statement(&Token { text, place: Place::START, first: true }), "{text}");
         }

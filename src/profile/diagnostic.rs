@@ -19,6 +19,19 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// The message that z/OS Communications Server tells this by, where one is known.
+    pub ibm: Option<&'static str>,
+}
+
+impl Diagnostic {
+    /// The message with IBM's number behind it, where one is known.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.ibm {
+            Some(number) => format!("{} ({number})", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// How bad a diagnostic is.
@@ -72,12 +85,18 @@ pub enum Code {
     UnknownDvipa,
     /// VIPADISTRIBUTE DELETE of what is not distributed.
     UnknownDistribution,
+    /// DELETE PORT or DELETE PORTRANGE of what is not reserved.
+    UnknownReservation,
     /// SYSPLEXPORTS after the first VIPADISTRIBUTE of a DVIPA.
     LateSysplexPorts,
     /// Two things that exclude each other.
     Conflict,
     /// More of something than a stack may have.
     TooMany,
+    /// Options in another order than z/OS wants.
+    OutOfOrder,
+    /// What cannot be changed while the stack runs.
+    NotWhileRunning,
     /// So many diagnostics that the rest was left out.
     More,
 }
@@ -101,7 +120,7 @@ impl Remarks {
         let Place { line, column } = place;
         let (message, hint) = (message.into(), hint.into());
         match self.0.len() {
-            0..DIAGNOSTICS_LAST => self.0.push(Diagnostic { line, column, severity, code, message, hint }),
+            0..DIAGNOSTICS_LAST => self.0.push(Diagnostic { line, column, severity, code, message, hint, ibm: None }),
             DIAGNOSTICS_LAST => self.0.push(Diagnostic {
                 line,
                 column,
@@ -109,8 +128,16 @@ impl Remarks {
                 code: Code::More,
                 message: format!("more than {DIAGNOSTICS_LAST} diagnostics, further ones are left out"),
                 hint: "is this a TCP/IP profile?".to_owned(),
+                ibm: None,
             }),
             _ => {}
+        }
+    }
+
+    /// Gives the diagnostic added last the number that IBM's message has.
+    pub(super) fn cite(&mut self, number: &'static str) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.code != Code::More) {
+            last.ibm = Some(number);
         }
     }
 
@@ -158,9 +185,12 @@ impl Code {
             Self::Duplicate => "duplicate",
             Self::UnknownDvipa => "unknown-dvipa",
             Self::UnknownDistribution => "unknown-distribution",
+            Self::UnknownReservation => "unknown-reservation",
             Self::LateSysplexPorts => "late-sysplexports",
             Self::Conflict => "conflict",
             Self::TooMany => "too-many",
+            Self::OutOfOrder => "out-of-order",
+            Self::NotWhileRunning => "not-while-running",
             Self::More => "more",
         }
     }
@@ -180,8 +210,8 @@ impl fmt::Display for Code {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, severity, code, message, hint } = self;
-        write!(f, "{line}:{column}: {severity}: {message} [{code}]")?;
+        let Self { line, column, severity, code, hint, .. } = self;
+        write!(f, "{line}:{column}: {severity}: {} [{code}]", self.text())?;
         if hint.is_empty() { Ok(()) } else { write!(f, "; {hint}") }
     }
 }

@@ -8,6 +8,13 @@ use crate::ident::StructureNameError;
 use crate::ident::Transport;
 use crate::structure::PortRange;
 use std::net::IpAddr;
+use std::net::Ipv6Addr;
+
+use super::sources::SourceIp;
+use super::vipa_model::DvipaDefinition;
+use super::vipa_model::ServiceManager;
+use super::vipa_model::VipaRange;
+use super::vipa_model::VipaRoute;
 
 /// One stack's profile: what the statements acted on come to, with the defaults of the origin
 /// where nothing was said.
@@ -17,6 +24,16 @@ pub struct Profile {
     pub dvipas: Vec<DvipaDefinition>,
     /// PORT and PORTRANGE, in order; entries that lost against an earlier one are left out.
     pub reservations: Vec<Reservation>,
+    /// PORT UNRSV, in order: who may bind ports that nobody reserved.
+    pub unreserved: Vec<Unreserved>,
+    /// VIPARANGE: where a bind or an ioctl may create a DVIPA.
+    pub ranges: Vec<VipaRange>,
+    /// VIPAROUTE: over which address a target is reached.
+    pub routes: Vec<VipaRoute>,
+    /// VIPASMPARMS.
+    pub service_manager: Option<ServiceManager>,
+    /// SRCIP, in order.
+    pub source_ip: Vec<SourceIp>,
     /// EPHEMERALPORTS by transport, first and last inclusive.
     pub ephemeral: [(u16, u16); 2],
     /// GLOBALCONFIG EXPLICITBINDPORTRANGE.
@@ -27,106 +44,10 @@ pub struct Profile {
     pub time_wait_s: u16,
     /// IPCONFIG.
     pub ip: IpConfig,
-}
-
-/// One DVIPA of this stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DvipaDefinition {
-    /// The address.
-    pub dvipa: Dvipa,
-    /// The interface's name: IPv6 statements name it instead of the address.
-    pub interface: Option<String>,
-    /// Owner or backup.
-    pub role: Role,
-    /// When another stack may take it.
-    pub moveable: Moveable,
-    /// Whether its source ports are assigned sysplex-wide.
-    pub sysplexports: bool,
-    /// What is distributed, in order.
-    pub distributions: Vec<Distribution>,
-    /// Line of its statement, from 1.
-    pub line: u32,
-}
-
-/// What this stack is to a DVIPA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// VIPADEFINE: the owner.
-    Define,
-    /// VIPABACKUP.
-    Backup {
-        /// 1 (last, the default) to 254 (first in the backup chain).
-        rank: u8,
-    },
-}
-
-/// MOVEABLE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Moveable {
-    /// At once, connections are kept: the default.
-    #[default]
-    Immediate,
-    /// After the last connection has ended.
-    WhenIdle,
-}
-
-/// One VIPADISTRIBUTE DEFINE.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Distribution {
-    /// DISTMETHOD.
-    pub method: DistMethod,
-    /// Ports, first and last inclusive; none = every port that a server listens on.
-    pub ports: Vec<(u16, u16)>,
-    /// DESTIP.
-    pub destinations: Destinations,
-    /// TIMEDAFFINITY, s, 0 to 9,999; 0 = off.
-    pub timed_affinity_s: u16,
-    /// OPTLOCAL, 0 to 16.
-    pub optlocal: Option<u8>,
-    /// Line of its statement, from 1.
-    pub line: u32,
-}
-
-/// DISTMETHOD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum DistMethod {
-    #[default]
-    BaseWlm,
-    RoundRobin,
-    ServerWlm,
-    WeightedActive,
-    HotStandby,
-    TargControlled,
-}
-
-/// DESTIP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destinations {
-    /// All stacks that are reachable over dynamic XCF, present and future.
-    All,
-    /// These.
-    Some(Vec<Destination>),
-}
-
-/// One target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Destination {
-    /// Its dynamic XCF address.
-    pub address: IpAddr,
-    /// What it is to the distributor.
-    pub part: Part,
-}
-
-/// A target's part in the distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// One of many, weight 1 to 99, 10 by default.
-    Weight(u8),
-    /// HOTSTANDBY: takes everything while it can.
-    Preferred,
-    /// HOTSTANDBY: rank 1 to 254.
-    Backup(u8),
+    /// IPCONFIG6.
+    pub ip6: Ip6Config,
+    /// How many data sets came after the first one: see [`Profile::obey`].
+    pub data_sets: u16,
 }
 
 /// One entry of PORT or PORTRANGE.
@@ -146,12 +67,51 @@ pub struct Reservation {
     pub shared: bool,
     /// PORTRANGE rather than PORT.
     pub from_range: bool,
+    /// What else was said.
+    pub options: PortOptions,
+    /// Which data set: 0 is the profile, n the nth one that was obeyed.
+    pub data_set: u16,
+    /// Line of the entry, from 1.
+    pub line: u32,
+}
+
+/// Options of PORT and PORTRANGE that change no port's owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortOptions {
+    /// NOAUTOLOG.
+    pub no_autolog: bool,
+    /// DELAYACKS (`true`) or NODELAYACKS.
+    pub delay_acks: Option<bool>,
+    /// SHAREPORTWLM rather than SHAREPORT.
+    pub shared_by_wlm: bool,
+    /// SAF: the resource that guards the port.
+    pub saf: Option<String>,
+    /// SMC (`true`) or NOSMC.
+    pub smc: Option<bool>,
+}
+
+/// One PORT UNRSV entry. It acts on explicit binds to ports above 0, never on ports that the stack
+/// assigns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreserved {
+    /// The port space.
+    pub transport: Transport,
+    /// A job name in upper case; a `*` at its end stands for anything.
+    pub job: String,
+    /// DENY.
+    pub deny: bool,
+    /// SAF: the resource that guards these ports.
+    pub saf: Option<String>,
+    /// Checked at WHENBIND rather than WHENLISTEN.
+    pub when_bind: bool,
+    /// Which data set.
+    pub data_set: u16,
     /// Line of the entry, from 1.
     pub line: u32,
 }
 
 /// For whom a port is reserved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum User {
     /// RESERVED: nobody may use it.
     Nobody,
@@ -180,10 +140,31 @@ pub struct IpConfig {
     pub sysplex_routing: bool,
     /// DYNAMICXCF: this stack's address on it.
     pub dynamic_xcf: Option<IpAddr>,
+    /// DYNAMICXCF: bits of the subnet mask, 0 to 32.
+    pub xcf_prefix: u8,
+    /// DYNAMICXCF: the cost metric, 0 to 14.
+    pub xcf_cost: u8,
     /// SOURCEVIPA.
     pub source_vipa: bool,
     /// TCPSTACKSOURCEVIPA, with SOURCEVIPA only.
     pub tcp_stack_source_vipa: Option<Dvipa>,
+}
+
+/// IPCONFIG6, as far as source addresses are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ip6Config {
+    /// DYNAMICXCF: this stack's address on it.
+    pub dynamic_xcf: Option<Ipv6Addr>,
+    /// DYNAMICXCF: bits of the prefix, 128 where none was written.
+    pub xcf_prefix: u8,
+    /// DYNAMICXCF INTFID, as written.
+    pub interface_id: Option<String>,
+    /// SOURCEVIPA.
+    pub source_vipa: bool,
+    /// DYNAMICXCF SOURCEVIPAINTERFACE: the interface whose address packets over dynamic XCF carry.
+    pub source_vipa_interface: Option<String>,
+    /// TCPSTACKSOURCEVIPA: an interface, with SOURCEVIPA only.
+    pub tcp_stack_source_vipa: Option<String>,
 }
 
 /// EPHEMERALPORTS where nothing was said (z/OS Communications Server IP Configuration Reference).
@@ -199,6 +180,13 @@ impl Default for Profile {
             tcp_group: None,
             time_wait_s: 60,
             ip: IpConfig::default(),
+            ip6: Ip6Config::default(),
+            unreserved: Vec::new(),
+            ranges: Vec::new(),
+            routes: Vec::new(),
+            service_manager: None,
+            source_ip: Vec::new(),
+            data_sets: 0,
         }
     }
 }
@@ -252,24 +240,20 @@ impl Profile {
     }
 }
 
-impl DvipaDefinition {
-    /// Whether `port` is distributed: its daemon listens on every target, so binding it takes no
-    /// claim and it is nobody's source port.
-    #[must_use]
-    pub fn distributes(&self, port: u16) -> bool {
-        let covers = |(first, last): &(u16, u16)| (*first..=*last).contains(&port);
-        self.distributions.iter().any(|distribution| distribution.ports.iter().any(covers))
+impl User {
+    /// Whether `job` is meant.
+    pub(super) fn is(&self, job: &str) -> bool {
+        match self {
+            Self::Nobody | Self::AuthPort => false,
+            Self::Job(pattern) => job_matches(pattern, job),
+        }
     }
 }
 
-impl User {
-    fn is(&self, job: &str) -> bool {
-        match self {
-            Self::Nobody | Self::AuthPort => false,
-            Self::Job(pattern) => match pattern.strip_suffix('*') {
-                Some(stem) => job.get(..stem.len()).is_some_and(|start| start.eq_ignore_ascii_case(stem)),
-                None => pattern.eq_ignore_ascii_case(job),
-            },
-        }
+/// Whether a job name is meant by a pattern: case is folded, a `*` at the end stands for anything.
+pub(super) fn job_matches(pattern: &str, job: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(stem) => job.get(..stem.len()).is_some_and(|start| start.eq_ignore_ascii_case(stem)),
+        None => pattern.eq_ignore_ascii_case(job),
     }
 }

@@ -1,17 +1,23 @@
 //! The parser: finds statements, hands each to the module that knows it, skips the others.
 //!
-//! A statement ends where the next one begins, so the names of all statements are known here, also
-//! of those that mean nothing to us. Every loop takes a word each time round: the time is linear in
-//! the text.
+//! It starts from what earlier data sets came to: nothing for a profile, the running stack's profile
+//! for a data set that is obeyed. Every loop takes a word each time round: the time is linear in the
+//! text.
 #![forbid(unsafe_code)]
 
+use super::book::Book;
 use super::diagnostic::{Code, Remarks, Severity};
-use super::model::{DvipaDefinition, Profile};
-use super::ports::Taken;
+use super::model::{Profile, Unreserved};
+use super::statements::{Kind, ends_skipped, statement};
 use super::token::{Place, Token, Tokens};
+use super::vipa_model::{DvipaDefinition, VipaRange, VipaRoute};
 use crate::ident::Dvipa;
+use crate::ident::Transport;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
+
+pub(super) use super::statements::begins_statement;
 
 /// The parser's state: the words to come, and what those before came to.
 pub(super) struct Parser<'a> {
@@ -21,9 +27,20 @@ pub(super) struct Parser<'a> {
     pub(super) dvipas: BTreeMap<Dvipa, Entry>,
     /// IPv6 DVIPAs by interface name, in upper case.
     pub(super) interfaces: BTreeMap<String, Dvipa>,
-    pub(super) taken: Taken,
+    pub(super) book: Book,
+    pub(super) unreserved: BTreeMap<(Transport, String), Unreserved>,
+    pub(super) ranges: BTreeMap<(IpAddr, u8), VipaRange>,
+    pub(super) routes: BTreeMap<IpAddr, VipaRoute>,
+    /// Whether this data set had an SRCIP block.
+    pub(super) srcip_seen: bool,
+    /// Which data set is read: 0 is the profile.
+    pub(super) data_set: u16,
+    /// VIPADISTRIBUTE DELETE statements so far that took only a part away.
+    pub(super) partial_deletes: usize,
     /// Whether the last word taken was not a number.
     pub(super) behind_word: bool,
+    /// Words taken and things compared: what the time is linear in.
+    pub(super) steps: u64,
     statements: u32,
 }
 
@@ -32,155 +49,117 @@ pub(super) struct Entry {
     /// How many statements came before its own.
     pub(super) order: u32,
     pub(super) definition: DvipaDefinition,
-    /// Whether a VIPADISTRIBUTE of this text was processed for it, also one deleted since.
-    pub(super) was_distributed: bool,
+    /// Where this data set defines it.
+    pub(super) place: Option<Place>,
+    /// Whether SYSPLEXPORTS is on, settled by the first VIPADISTRIBUTE that was processed: an earlier
+    /// data set's if anything was distributed when this one started, else this one's first.
+    pub(super) ruling: Option<bool>,
 }
 
 /// A syntax error, told already: the rest of the list is not read.
 pub(super) struct Stop;
 
-/// What a statement means to us.
-#[derive(Clone, Copy)]
-enum Kind {
-    VipaDynamic,
-    IpConfig,
-    GlobalConfig,
-    TcpConfig,
-    UdpConfig,
-    Port,
-    PortRange,
-    Include,
-    /// Nothing, up to the next statement.
-    Skip,
-    /// Nothing, up to the word that ends the block.
-    Block(&'static str),
-}
-
-/// Every statement of a TCP/IP profile, upper-case letters being the least that is written.
-/// Source: z/OS Communications Server IP Configuration Reference, "TCP/IP profile (PROFILE.TCPIP)
-/// and configuration statements".
-const STATEMENTS: &[(&str, Kind)] = &[
-    ("VIPADynamic", Kind::VipaDynamic),
-    ("IPCONFig", Kind::IpConfig),
-    ("GLOBALCONFig", Kind::GlobalConfig),
-    ("TCPCONFIG", Kind::TcpConfig),
-    ("UDPCONFIG", Kind::UdpConfig),
-    ("PORT", Kind::Port),
-    ("PORTRange", Kind::PortRange),
-    ("INCLUDE", Kind::Include),
-    ("ARPAGE", Kind::Skip),
-    ("ATMARPSV", Kind::Skip),
-    ("ATMLIS", Kind::Skip),
-    ("ATMPVC", Kind::Skip),
-    ("DELETE", Kind::Skip),
-    ("DEVICE", Kind::Skip),
-    ("GATEWAY", Kind::Skip),
-    ("HOME", Kind::Skip),
-    ("INTERFACE", Kind::Skip),
-    ("IPCONFIG6", Kind::Skip),
-    ("ITRACE", Kind::Skip),
-    ("LINK", Kind::Skip),
-    ("NETMONITOR", Kind::Skip),
-    ("OSAENTA", Kind::Skip),
-    ("PKTTRACE", Kind::Skip),
-    ("PRIMARYINTERFACE", Kind::Skip),
-    ("SACONFIG", Kind::Skip),
-    ("SMFCONFIG", Kind::Skip),
-    ("SMFPARMS", Kind::Skip),
-    ("SOMAXCONN", Kind::Skip),
-    ("START", Kind::Skip),
-    ("STOP", Kind::Skip),
-    ("TRANSLATE", Kind::Skip),
-    ("ASSORTEDPARMS", Kind::Block("ENDASSORTEDPARMS")),
-    ("AUTOLOG", Kind::Block("ENDAUTOLOG")),
-    ("BEGINROUTES", Kind::Block("ENDROUTES")),
-    ("BEGINVTAM", Kind::Block("ENDVTAM")),
-    ("BSDROUTINGPARMS", Kind::Block("ENDBSDROUTINGPARMS")),
-    ("DEFADDRTABLE", Kind::Block("ENDDEFADDRTABLE")),
-    ("IPSEC", Kind::Block("ENDIPSEC")),
-    ("KEEPALIVEOPTIONS", Kind::Block("ENDKEEPALIVEOPTIONS")),
-    ("NETACCESS", Kind::Block("ENDNETACCESS")),
-    ("SRCIP", Kind::Block("ENDSRCIP")),
-    ("TELNETGLOBALS", Kind::Block("ENDTELNETGLOBALS")),
-    ("TELNETPARMS", Kind::Block("ENDTELNETPARMS")),
-];
-
-fn statement(token: &Token<'_>) -> Option<Kind> {
-    STATEMENTS.iter().find(|(name, _)| token.is(name)).map(|(_, kind)| *kind)
-}
-
-/// Whether `token` begins a statement.
-pub(super) fn begins_statement(token: &Token<'_>) -> bool {
-    statement(token).is_some()
-}
-
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, remarks: Remarks) -> Self {
+    /// Reads `text` on top of `base`, as data set number `data_set`.
+    pub(super) fn new(text: &'a str, remarks: Remarks, base: Profile, data_set: u16) -> Self {
+        let mut profile = base;
+        let (mut dvipas, mut interfaces, mut statements) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for definition in std::mem::take(&mut profile.dvipas) {
+            statements += 1;
+            if let Some(interface) = &definition.interface {
+                interfaces.insert(interface.clone(), definition.dvipa);
+            }
+            let ruling = (!definition.distributions.is_empty()).then_some(definition.sysplexports);
+            dvipas.insert(definition.dvipa, Entry { order: statements, definition, place: None, ruling });
+        }
+        let unreserved = std::mem::take(&mut profile.unreserved);
+        let ranges = std::mem::take(&mut profile.ranges);
+        let routes = std::mem::take(&mut profile.routes);
         Self {
             tokens: Tokens::new(text),
             remarks,
-            profile: Profile::default(),
-            dvipas: BTreeMap::new(),
-            interfaces: BTreeMap::new(),
-            taken: Taken::default(),
+            book: Book::new(std::mem::take(&mut profile.reservations)),
+            unreserved: unreserved.into_iter().map(|entry| ((entry.transport, entry.job.clone()), entry)).collect(),
+            ranges: ranges.into_iter().map(|range| ((range.address, range.prefix), range)).collect(),
+            routes: routes.into_iter().map(|route| (route.dynamic_xcf, route)).collect(),
+            profile,
+            dvipas,
+            interfaces,
+            srcip_seen: false,
+            data_set,
+            partial_deletes: 0,
             behind_word: false,
-            statements: 0,
+            steps: 0,
+            statements,
         }
     }
 
-    pub(super) fn run(mut self) -> (Profile, Remarks) {
+    pub(super) fn run(mut self) -> (Profile, Remarks, u64) {
         while let Some(token) = self.next() {
             match statement(&token) {
                 Some(Kind::VipaDynamic) => self.vipadynamic(token),
                 Some(Kind::IpConfig) => self.ipconfig(),
+                Some(Kind::IpConfig6) => self.ipconfig6(),
                 Some(Kind::GlobalConfig) => self.globalconfig(),
                 Some(Kind::TcpConfig) => self.tcpconfig(),
                 Some(Kind::UdpConfig) => self.udpconfig(),
-                Some(Kind::Port) => self.port_list(),
-                Some(Kind::PortRange) => self.portrange_list(),
+                Some(Kind::Port) => self.port_list(false),
+                Some(Kind::PortRange) => self.portrange_list(false),
+                Some(Kind::Delete) => self.delete(),
+                Some(Kind::SourceIp) => self.srcip(token),
                 Some(Kind::Include) => {
                     let message = "INCLUDE is not followed: what the other data set reserves is not known here";
                     let hint = "put the included statements in its place";
                     self.remarks.add(token.place, Severity::Warning, Code::Include, message, hint);
-                    self.skip_statement(false);
+                    self.skip_statement();
                 }
-                Some(Kind::Skip) => self.skip_statement(true),
+                Some(Kind::Skip | Kind::Old) => self.skip_statement(),
                 Some(Kind::Block(end)) => self.skip_block(token, end),
                 None => {
                     let message = format!("{} is not a statement, skipped", token.shown());
                     let hint = "if it is a parameter, an earlier word ended its statement";
                     self.remarks.add(token.place, Severity::Warning, Code::UnknownStatement, message, hint);
-                    self.skip_statement(false);
+                    self.skip_statement();
                 }
             }
         }
         self.finish()
     }
 
-    fn finish(mut self) -> (Profile, Remarks) {
+    fn finish(mut self) -> (Profile, Remarks, u64) {
+        let end = self.tokens.place();
         if self.profile.ip.tcp_stack_source_vipa.is_some() && !self.profile.ip.source_vipa {
             self.profile.ip.tcp_stack_source_vipa = None;
-            let message = "TCPSTACKSOURCEVIPA without SOURCEVIPA has no effect";
-            let hint = "add SOURCEVIPA to IPCONFIG";
-            self.remarks.add(self.tokens.place(), Severity::Warning, Code::Conflict, message, hint);
+            self.source_vipa_missing(end, "IPCONFIG");
         }
+        if self.profile.ip6.tcp_stack_source_vipa.is_some() && !self.profile.ip6.source_vipa {
+            self.profile.ip6.tcp_stack_source_vipa = None;
+            self.source_vipa_missing(end, "IPCONFIG6");
+        }
+        self.drop_dynamic_xcf_addresses(end);
         let mut entries: Vec<Entry> = self.dvipas.into_values().collect();
         entries.sort_by_key(|entry| entry.order);
         self.profile.dvipas = entries.into_iter().map(|entry| entry.definition).collect();
-        (self.profile, self.remarks)
+        for definition in self.profile.dvipas.iter_mut().filter(|definition| definition.distributions.is_empty()) {
+            definition.sysplexports = false;
+        }
+        self.profile.reservations = self.book.into_entries();
+        self.profile.unreserved = self.unreserved.into_values().collect();
+        self.profile.ranges = self.ranges.into_values().collect();
+        self.profile.routes = self.routes.into_values().collect();
+        self.profile.data_sets = self.data_set;
+        (self.profile, self.remarks, self.steps)
     }
 
-    /// Skips to the next statement: a statement's name at the start of a line, or in full anywhere
-    /// but, with `spare_next`, right behind the present one's (`DELETE PORT 4035 …`).
-    pub(super) fn skip_statement(&mut self, spare_next: bool) {
-        let mut spare = spare_next;
-        while let Some(token) = self.peek() {
-            let full = || STATEMENTS.iter().any(|(name, _)| token.is_full(name));
-            let begins = if token.first { begins_statement(&token) } else { !spare && full() };
-            if begins {
-                return;
-            }
-            spare = false;
+    fn source_vipa_missing(&mut self, end: Place, statement: &str) {
+        let message = format!("TCPSTACKSOURCEVIPA without SOURCEVIPA on {statement} has no effect");
+        let hint = format!("add SOURCEVIPA to {statement}");
+        self.remarks.add(end, Severity::Warning, Code::Conflict, message, hint);
+    }
+
+    /// Skips to the next statement: a statement's name at the start of a line, or in full anywhere.
+    pub(super) fn skip_statement(&mut self) {
+        while self.peek().is_some_and(|token| !ends_skipped(&token)) {
             self.next();
         }
     }
@@ -207,6 +186,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
         let token = self.tokens.next(&mut self.remarks)?;
+        self.steps += 1;
         self.behind_word = !token.is_numeric();
         Some(token)
     }

@@ -25,6 +25,7 @@ use crate::facility::Rows;
 use crate::ident::GroupNumber;
 use crate::ident::PortSet;
 use crate::ident::Transport;
+use crate::profile::PortOptions;
 use crate::profile::Reservation;
 use crate::profile::User;
 use crate::structure::Item;
@@ -121,6 +122,8 @@ fn reserve_foreign_ports(settings: &mut Settings) -> Result<Vec<u16>, DevError> 
             bind: None,
             shared: false,
             from_range: false,
+            options: PortOptions::default(),
+            data_set: 0,
             line: 0,
         }));
     }

@@ -1,7 +1,7 @@
 //! `portplex display`: who holds what, in the field's terms.
 #![forbid(unsafe_code)]
 
-mod columns;
+pub(crate) mod columns;
 mod connectors;
 mod groups;
 mod lists;
