@@ -22,11 +22,11 @@ pub struct Claim {
 
 impl From<&DvipaDefinition> for Claim {
     fn from(definition: &DvipaDefinition) -> Self {
-        let DvipaDefinition { role, moveable, distributions, .. } = definition;
+        let DvipaDefinition { role, moveable, creates, distributions, .. } = definition;
         Self {
             role: *role,
             moveable: *moveable,
-            creates: *role == Role::Define,
+            creates: *creates || *role == Role::Define,
             rules: distributions.iter().map(Rule::from).collect(),
         }
     }

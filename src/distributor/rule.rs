@@ -66,10 +66,14 @@ const WEIGHT_DEFAULT: u8 = 10;
 
 impl From<&Distribution> for Rule {
     fn from(distribution: &Distribution) -> Self {
-        let Distribution { method, ports, destinations, timed_affinity_s, optlocal, .. } = distribution;
+        let Distribution { method, ports, destinations, timed_affinity_s, optlocal, tuning, .. } = distribution;
+        let default = Standby::default();
         Self {
             method: *method,
-            standby: Standby::default(),
+            standby: Standby {
+                auto_switch_back: tuning.auto_switch_back.unwrap_or(default.auto_switch_back),
+                health_switch: tuning.health_switch.unwrap_or(default.health_switch),
+            },
             ports: ports.clone(),
             destinations: destinations.clone(),
             timed_affinity_s: *timed_affinity_s,

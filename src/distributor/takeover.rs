@@ -27,7 +27,7 @@ impl Sysplex {
         stack: ConnectorName,
         profile: &Profile,
     ) -> Result<Vec<(Dvipa, Move)>, SysplexError> {
-        let xcf = profile.ip.dynamic_xcf.iter().copied().collect();
+        let xcf = profile.ip.dynamic_xcf.into_iter().chain(profile.ip6.dynamic_xcf.map(IpAddr::V6)).collect();
         let claims = profile.dvipas.iter().map(|definition| (definition.dvipa, Claim::from(definition)));
         self.join_with(now, stack, xcf, claims.collect())
     }

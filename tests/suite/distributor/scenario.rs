@@ -29,7 +29,7 @@
 //! the books are audited.
 
 use super::{dvipa, name, profile};
-use portplex::distributor::{Claim, Decision, Flow, Load, Move, NoListener, Options, Rule, Standby, Status, Syn};
+use portplex::distributor::{Claim, Decision, Flow, Load, Move, NoListener, Options, Rule, Status, Syn};
 use portplex::distributor::{Sysplex, SysplexError};
 use portplex::ident::{BootMs, ConnectorName, Dvipa};
 use portplex::profile::Profile;
@@ -100,22 +100,15 @@ impl Scene {
         let moveable = if has("whenidle") { "WHENIDLE" } else { "IMMEDIATE" };
         let statement = match words[1] {
             "define" => format!("VIPADEFINE MOVEABLE {moveable} 255.255.255.0 10.1.1.1"),
-            "backup" => format!("VIPABACKUP {} MOVEABLE {moveable} 255.255.255.0 10.1.1.1", words[2]),
+            "backup" if has("creates") => format!("VIPABACKUP {} MOVEABLE {moveable} 255.255.255.0 10.1.1.1", words[2]),
+            "backup" => format!("VIPABACKUP {} 10.1.1.1", words[2]),
             _ => String::new(),
         };
         let is_bare = has("bare") || statement.is_empty();
         let rules = self.rules.iter().filter(|_| !is_bare).map(|rule| format!("  VIPADISTRIBUTE {rule}\n"));
         let text = format!("VIPADYNAMIC\n  {statement}\n{}ENDVIPADYNAMIC\n", rules.collect::<String>());
         let profile = profile(&text);
-        let mut claims: BTreeMap<Dvipa, Claim> = BTreeMap::new();
-        for definition in &profile.dvipas {
-            let mut claim = Claim::from(definition);
-            claim.creates |= has("creates");
-            for (rule, text) in claim.rules.iter_mut().zip(&self.rules) {
-                rule.standby = standby(text);
-            }
-            claims.insert(definition.dvipa, claim);
-        }
+        let claims = profile.dvipas.iter().map(|definition| (definition.dvipa, Claim::from(definition))).collect();
         let (now, xcf) = (self.now, words[0].parse::<IpAddr>().into_iter().collect());
         self.sysplex().join_with(now, name(stack), xcf, claims).map(|moves| told(&moves))
     }
@@ -234,12 +227,6 @@ impl Scene {
         let at = words.iter().position(|found| *found == word)?;
         Some(name(words[at + 1]))
     }
-}
-
-/// HOTSTANDBY's switches as the statement has them.
-fn standby(rule: &str) -> Standby {
-    let has = |word: &str| rule.split_whitespace().any(|found| found == word);
-    Standby { auto_switch_back: !has("NOAUTOSWITCHBACK"), health_switch: !has("NOHEALTHSWITCH") }
 }
 
 fn told(moves: &[(Dvipa, Move)]) -> String {
