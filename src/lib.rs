@@ -55,7 +55,7 @@
 //! ```text
 //! cli                             the command line, `dev` (feature `cli`)
 //! stack                           the host's side: groups in hand, ports handed out
-//! facility                        one writer: queue, group commit, deadlines, recovery, watch
+//! facility | distributor          one writer: group commit, recovery, watch | who gets a connection
 //! wal | checkpoint | profile      bytes in order | the state as of one lsn | TCP/IP profiles
 //! record                          event <-> bytes
 //! structure                       the rules: a pure value, no I/O, clock or randomness
@@ -92,6 +92,7 @@
 
 pub mod checkpoint;
 pub mod disk;
+pub mod distributor;
 pub mod facility;
 pub mod ident;
 pub mod profile;

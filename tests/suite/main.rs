@@ -8,6 +8,7 @@ mod checkpoints;
 mod cli;
 mod crash;
 mod dev;
+mod distributor;
 mod facility;
 mod format;
 mod full_disk;

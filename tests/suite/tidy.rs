@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wal", &["disk", "ident"]),
     ("checkpoint", &["disk", "ident", "record", "structure"]),
     ("profile", &["ident", "structure"]),
+    ("distributor", &["ident", "profile"]),
     ("facility", &["checkpoint", "disk", "ident", "record", "structure", "wal"]),
     ("stack", &["disk", "facility", "ident", "profile", "structure"]),
 ];
@@ -31,7 +32,7 @@ const IMPURE: &[&str] = &[
     "rustix",
     "parking_lot",
 ];
-const PURE_LAYERS: &[&str] = &["ident", "structure", "record", "profile"];
+const PURE_LAYERS: &[&str] = &["ident", "structure", "record", "profile", "distributor"];
 
 /// Files that may contain unsafe code, with a reason in each.
 const UNSAFE_FILES: &[&str] = &[];

@@ -1,0 +1,221 @@
+//! Random trouble: stacks come and go, programs listen and stop, operators quiesce, clients connect.
+//! A model that is too plain to be wrong says what may happen.
+
+use super::{dvipa, name, profile};
+use crate::samples::Random;
+use portplex::distributor::{Decision, Flow, Load, Move, NoListener, Options, Syn, Sysplex, SysplexError, Why};
+use portplex::ident::{BootMs, ConnectorName};
+use portplex::profile::Profile;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+const STACKS: u8 = 4;
+const TURNS: u32 = 4_000;
+const RUNS: u64 = 12;
+/// Five with a rule each, three without.
+const PORTS: [u16; 8] = [80, 81, 82, 83, 84, 9000, 9001, 9002];
+
+fn profiles(moveable: &str) -> Vec<(ConnectorName, Profile)> {
+    let stack = |number: u8| {
+        let claim = match number {
+            1 => format!("VIPADEFINE MOVEABLE {moveable}"),
+            _ => format!("VIPABACKUP {} MOVEABLE {moveable}", number * 10),
+        };
+        let text = format!(
+            "IPCONFIG SYSPLEXROUTING DYNAMICXCF 192.168.10.{number} 255.255.255.0 1
+             VIPADYNAMIC {claim} 255.255.255.0 10.1.1.1
+             VIPADISTRIBUTE SYSPLEXPORTS DISTMETHOD ROUNDROBIN TIMEDAFFINITY 2 10.1.1.1 PORT 80 DESTIP ALL
+             VIPADISTRIBUTE DISTMETHOD BASEWLM 10.1.1.1 PORT 81 DESTIP ALL
+             VIPADISTRIBUTE DISTMETHOD WEIGHTEDACTIVE 10.1.1.1 PORT 82
+               DESTIP 192.168.10.2 WEIGHT 1 192.168.10.3 WEIGHT 50
+             VIPADISTRIBUTE DISTMETHOD HOTSTANDBY 10.1.1.1 PORT 83
+               DESTIP 192.168.10.4 PREFERRED 192.168.10.1 BACKUP 1 192.168.10.2 BACKUP 9
+             VIPADISTRIBUTE DISTMETHOD SERVERWLM OPTLOCAL 4 TIMEDAFFINITY 1 10.1.1.1 PORT 84 DESTIP ALL
+             ENDVIPADYNAMIC"
+        );
+        (name(&format!("SYS{number}")), profile(&text))
+    };
+    (1..=STACKS).map(stack).collect()
+}
+
+/// Which stacks a port's rule names; `None` for a port without a rule.
+fn targets(port: u16) -> Option<&'static [&'static str]> {
+    match port {
+        80 | 81 | 84 => Some(&["SYS1", "SYS2", "SYS3", "SYS4"]),
+        82 => Some(&["SYS2", "SYS3"]),
+        83 => Some(&["SYS1", "SYS2", "SYS4"]),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    present: BTreeSet<ConnectorName>,
+    ready: BTreeMap<(ConnectorName, u16), u16>,
+    quiesced: BTreeSet<(ConnectorName, Option<u16>)>,
+    connections: BTreeMap<Flow, ConnectorName>,
+}
+
+impl Model {
+    fn listens(&self, stack: &ConnectorName, port: u16) -> bool {
+        self.ready.contains_key(&(stack.clone(), port))
+    }
+
+    fn is_quiesced(&self, stack: &ConnectorName, port: u16) -> bool {
+        [None, Some(port)].into_iter().any(|of| self.quiesced.contains(&(stack.clone(), of)))
+    }
+
+    /// The stacks that a new connection may go to.
+    fn candidates(&self, port: u16) -> BTreeSet<ConnectorName> {
+        let listening = self.present.iter().filter(|stack| self.listens(stack, port));
+        let may = |stack: &&ConnectorName| {
+            targets(port).is_none_or(|targets| targets.contains(&stack.as_str()) && !self.is_quiesced(stack, port))
+        };
+        listening.filter(may).cloned().collect()
+    }
+
+    fn check(&self, sysplex: &Sysplex, what: &str) {
+        sysplex.audit().unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        let mut counts: BTreeMap<(u16, &ConnectorName), u32> = BTreeMap::new();
+        for (flow, stack) in &self.connections {
+            *counts.entry((flow.port, stack)).or_default() += 1;
+            assert!(sysplex.books(stack, dvipa()).is_some_and(|books| books.has(flow)), "{what}: {flow} of {stack}");
+        }
+        let Some(distributor) = sysplex.distributor(dvipa()) else { return };
+        assert!(distributor.connections().eq(&self.connections), "{what}: the routing table");
+        for stack in &self.present {
+            for port in PORTS {
+                let count = counts.get(&(port, stack)).copied().unwrap_or_default();
+                assert_eq!(distributor.active(port, stack), count, "{what}: {stack} on {port}");
+                let ready = self.ready.get(&(stack.clone(), port)).copied().unwrap_or_default();
+                assert_eq!(distributor.ready(port, stack), ready, "{what}: {stack} on {port}");
+            }
+        }
+    }
+
+    /// What a decision about a request must be.
+    fn judge(&mut self, flow: Flow, decision: &Decision, has_owner: bool, what: &str) {
+        let candidates = self.candidates(flow.port);
+        match decision {
+            Decision::Forward { stack, why: Why::Known, .. } => {
+                assert_eq!(self.connections.get(&flow), Some(stack), "{what}: it changed its stack");
+            }
+            Decision::Forward { stack, why, .. } => {
+                assert!(!self.connections.contains_key(&flow), "{what}: it was {why} and not known");
+                assert!(self.listens(stack, flow.port), "{what}: {stack} is not ready");
+                let is_loyal = *why == Why::Affinity && [80, 84].contains(&flow.port);
+                assert!(is_loyal || candidates.contains(stack), "{what}: {stack} may not have it ({why})");
+                self.connections.insert(flow, stack.clone());
+            }
+            Decision::Drop(cause) | Decision::Reset(cause) => {
+                assert!(!has_owner || !self.connections.contains_key(&flow), "{what}: it was known, and {cause}");
+                assert!(!has_owner || candidates.is_empty(), "{what}: {candidates:?} could take it, and {cause}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
+    let mut random = Random::seeded(0x0d15_7a1b);
+    let mut moves = [0; 5];
+    for run in 0..RUNS {
+        let profiles = profiles(if run % 2 == 0 { "IMMEDIATE" } else { "WHENIDLE" });
+        let no_listener = if run % 3 == 0 { NoListener::Reset } else { NoListener::Drop };
+        let mut sysplex = Sysplex::new(Options { no_listener, ..Options::default() });
+        let (mut model, mut now) = (Model::default(), 1_000);
+        for turn in 0..TURNS {
+            let (stack, profile) = &profiles[random.below(u64::from(STACKS)) as usize];
+            let port = PORTS[random.below(PORTS.len() as u64) as usize];
+            let peer = SocketAddr::from(([198, 51, 100, random.below(9) as u8 + 1], 50_000 + random.below(4) as u16));
+            let (flow, at) = (Flow { peer, dvipa: dvipa(), port }, BootMs(now));
+            let action = random.below(100);
+            let what = format!("run {run} turn {turn} action {action}: {stack}, {flow}");
+            let is_there = model.present.contains(stack);
+            let done: Result<(), SysplexError> = match action {
+                0..=3 if !is_there => {
+                    let moved = sysplex.join(at, stack.clone(), profile).expect("it is not there");
+                    count(&mut moves, moved.into_iter().map(|(_, moved)| moved));
+                    model.present.insert(stack.clone());
+                    Ok(())
+                }
+                4 if is_there => {
+                    let moved = sysplex.leave(at, stack).expect("it is there");
+                    count(&mut moves, moved.into_iter().map(|(_, moved)| moved));
+                    model.present.remove(stack);
+                    model.ready.retain(|(of, _), _| of != stack);
+                    model.quiesced.retain(|(of, _)| of != stack);
+                    model.connections.retain(|_, of| of != stack);
+                    Ok(())
+                }
+                5..=24 if is_there => {
+                    let ready = random.below(3) as u16;
+                    model.ready.insert((stack.clone(), port), ready);
+                    model.ready.retain(|_, ready| *ready > 0);
+                    sysplex.listen(at, stack, dvipa(), port, ready)
+                }
+                25..=27 if is_there => {
+                    let of = (random.below(2) == 0).then_some(port);
+                    model.quiesced.insert((stack.clone(), of));
+                    sysplex.quiesce(at, stack, dvipa(), of)
+                }
+                28..=32 if is_there => {
+                    let of = (random.below(2) == 0).then_some(port);
+                    model.quiesced.remove(&(stack.clone(), of));
+                    sysplex.resume(at, stack, dvipa(), of)
+                }
+                33..=36 if is_there => {
+                    let load = Load {
+                        weight: (random.below(4) > 0).then(|| random.below(65) as u8),
+                        health_percent: [0, 50, 100, 100][random.below(4) as usize],
+                    };
+                    sysplex.set_load(stack, (random.below(2) == 0).then_some((dvipa(), port)), load)
+                }
+                37..=40 if is_there => match sysplex.connect(at, stack, flow) {
+                    Err(SysplexError::Collision(collision)) => {
+                        assert_eq!(model.connections.get(&flow), Some(&collision.holder), "{what}");
+                        assert_ne!(collision.holder, *stack, "{what}");
+                        Ok(())
+                    }
+                    done => {
+                        let holder = model.connections.entry(flow).or_insert_with(|| stack.clone());
+                        assert_eq!(holder, stack, "{what}: the 4-tuple was another stack's");
+                        done
+                    }
+                },
+                41..=64 => {
+                    count(&mut moves, sysplex.close(at, flow));
+                    model.connections.remove(&flow);
+                    Ok(())
+                }
+                65..=69 => {
+                    now += random.below(3_000);
+                    Ok(())
+                }
+                _ => {
+                    let from = (random.below(4) == 0).then(|| stack.clone());
+                    let has_owner = sysplex.owner(dvipa()).is_some();
+                    let decision = sysplex.arrive(at, &Syn { flow, from });
+                    model.judge(flow, &decision, has_owner, &what);
+                    Ok(())
+                }
+            };
+            done.unwrap_or_else(|error| panic!("{what}: {error}"));
+            model.check(&sysplex, &what);
+        }
+    }
+    assert!(moves.iter().all(|count| *count > 0), "each kind of move was seen: {moves:?}");
+}
+
+fn count(moves: &mut [u32; 5], moved: impl IntoIterator<Item = Move>) {
+    for moved in moved {
+        let kind = match moved {
+            Move::Created { .. } => 0,
+            Move::TakenOver { .. } => 1,
+            Move::TakenBack { .. } => 2,
+            Move::Waits { .. } => 3,
+            Move::Lost { .. } => 4,
+        };
+        moves[kind] += 1;
+    }
+}
