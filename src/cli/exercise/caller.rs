@@ -11,6 +11,7 @@ use super::lines::Refused;
 use super::lines::Unknown;
 use super::ready::Progress;
 use super::universe::Known;
+use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output::Lines;
 use crate::facility::AttachRequest;
@@ -23,6 +24,7 @@ use crate::facility::Reply;
 use crate::facility::Rows;
 use crate::structure::Answer;
 use crate::structure::Item;
+use crate::structure::Refusal;
 use crate::structure::Request;
 use crate::structure::Standing;
 use std::collections::BTreeSet;
@@ -122,7 +124,15 @@ impl<'a> Caller<'a> {
                 if let Some(place) = place {
                     self.owns[place].refused(request, &refusal);
                 }
-                lines.json(&Refused { refused: kind, request: id, why: refusal.name() })
+                lines.json(&Refused { refused: kind, request: id, why: refusal.name() })?;
+                match refusal {
+                    // Nothing more comes of it before somebody makes room.
+                    Refusal::StorageFull => {
+                        let reason = facility.status()?.storage.unwrap_or_else(|| refusal.to_string());
+                        Err(Failure::told(Exit::StorageFull, format!("the storage is full: {reason}")))
+                    }
+                    _ => Ok(()),
+                }
             }
             Err(error) => {
                 lines.json(&Unknown { unknown: kind, request: id, why: "storage-failed" })?;
