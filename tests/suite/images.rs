@@ -237,7 +237,7 @@ fn a_full_file_system_is_named_and_loses_nothing_acknowledged() {
         let ended = run(&store, "1000000");
         let context = format!("PORTPLEX_SEED={seed} fill {fills}: {}", ended.err);
         assert!(matches!(ended.code(), Some(73 | 74)), "{:?}: {context}", ended.code());
-        let names_it = ["no space left", "no room"].iter().any(|words| ended.err.contains(words));
+        let names_it = ["no space is left", "no room"].iter().any(|words| ended.err.contains(words));
         assert!(names_it, "the cause is not named: {context}");
         store.check(&ended).unwrap_or_else(|fault| panic!("{fault}: {context}"));
         fills += 1;
