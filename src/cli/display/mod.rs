@@ -1,7 +1,6 @@
 //! `portplex display`: who holds what, in the field's terms.
 #![forbid(unsafe_code)]
 
-pub(crate) mod columns;
 mod connectors;
 mod groups;
 mod lists;

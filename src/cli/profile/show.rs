@@ -3,7 +3,7 @@
 
 use super::input;
 use super::snippet;
-use crate::cli::display::columns::Columns;
+use crate::cli::columns::Columns;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
