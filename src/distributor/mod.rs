@@ -36,7 +36,7 @@
 //! // The daemon's port is distributed, and a thread's port leads to the stack where it listens.
 //! let peer = "203.0.113.7:50000".parse()?;
 //! let first = sysplex.arrive(now, &Syn { flow: Flow { peer, dvipa, port: 4035 }, from: None });
-//! assert_eq!(first.to_string(), "SYS1.TCPIP serverwlm");
+//! assert_eq!(first.to_string(), "SYS1.TCPIP basewlm");
 //! let second = Syn { flow: Flow { peer, dvipa, port: 23_937 }, from: None };
 //! assert_eq!(sysplex.arrive(now, &second).to_string(), "drop no-listener");
 //! sysplex.listen(now, &ConnectorName::new("SYS1.TCPIP")?, dvipa, 23_937, 1)?;

@@ -325,6 +325,9 @@ impl Core {
     fn take_in(&mut self, grant: &Grant, last: Incarnation, asked: &BTreeSet<u32>, adopted: &mut Adopted) {
         let Target::List(dvipa, Transport::Tcp) = grant.target else { return };
         let Some(list) = self.lists.get_mut(&dvipa) else { return };
+        // Where data was lost, what only the log names may be another's by now (protocol.md R19), and a
+        // number that was used once may have been used again.
+        let in_doubt = self.stopped.is_some_and(StopCause::adopts);
         let leaving = self.leaving.mask(grant.lsn);
         let held = list.hand.mask(grant.lsn).unwrap_or_default();
         if !held.or(leaving).is_empty() {
@@ -333,7 +336,7 @@ impl Core {
             if !mask.is_empty() {
                 self.leaving.add(grant.target, grant.member, Part { group: grant.group, grant: grant.lsn, mask });
             }
-        } else if grant.lsn.0 > last.0 && asked.contains(&grant.number) {
+        } else if !in_doubt && grant.lsn.0 > last.0 && asked.contains(&grant.number) {
             self.take_up(dvipa, grant, PortMask::NONE);
         } else {
             list.hand.take_up(grant, PortMask::NONE, true, &mut self.order);

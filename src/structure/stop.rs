@@ -191,10 +191,10 @@ impl Structure {
                 return Err(Refusal::AdoptedPending { ports: stop.adopted });
             }
         }
-        if let Some(end) = self.restored_window_end(context) {
-            if context.now < end {
-                return Err(Refusal::TooEarly { left_ms: end.0 - context.now.0 });
-            }
+        if let Some(end) = self.restored_window_end(context)
+            && context.now < end
+        {
+            return Err(Refusal::TooEarly { left_ms: end.0 - context.now.0 });
         }
         if stop.cause.adopts() {
             // What a stack lost that has not attached yet is known to nobody. Where data was lost, an
