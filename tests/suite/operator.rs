@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at files from outside")]
 
 mod agents;
+mod lost;
 mod restored;
 mod room;
 
