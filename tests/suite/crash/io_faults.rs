@@ -10,7 +10,10 @@ use super::workload::run;
 use super::{for_each_until, say, seed_or};
 use portplex::disk::sim::{Fault, Loss, SimDisk};
 use portplex::facility::{self, OpenError, Stepper};
+use portplex::ident::{Dvipa, Target, Transport};
+use portplex::structure::Request;
 use portplex::wal::StoreError;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,4 +151,25 @@ fn nothing_acknowledged_is_lost_and_nothing_is_acknowledged_after_a_failed_call(
     let found = faults.found.into_inner().expect("no panic");
     assert!(found.is_empty(), "{found:#?}");
     assert!(stopped > calls && went_on > 0, "faults stop the service, and those beside the writer do not");
+}
+
+/// The watermark is synced beside the log, by another thread too: whoever notices, nobody goes on.
+#[test]
+fn nothing_is_acknowledged_after_a_sync_of_the_watermark_failed() {
+    let disk = SimDisk::new();
+    let (machine, _) = machine(&disk, 1, 10_000);
+    let (dir, options) = (Path::new(DIR), PLAN.options());
+    facility::init(&machine, dir, &options).expect("made");
+    let mut stepper = Stepper::open(&machine, dir, &options).expect("opened");
+    let define = |last: u8| {
+        let dvipa = Dvipa::new(IpAddr::from([10, 1, 1, last])).expect("an address");
+        Request::Define { target: Target::List(dvipa, Transport::Tcp) }
+    };
+    stepper.turn(vec![define(1)]).expect("stored");
+    disk.fail_at(disk.calls(), Fault::SyncMarkedClean { errno: EIO });
+    stepper.sync_watermark().expect_err("the sync failed");
+    stepper.turn(vec![define(2)]).expect_err("the disk is not to be trusted");
+    drop(stepper);
+    let stepper = Stepper::open(&machine, dir, &options).expect("opened again");
+    assert_eq!(stepper.structure().lists().count(), 1, "what was acknowledged is there, and nothing else");
 }
