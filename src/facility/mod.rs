@@ -46,7 +46,7 @@ pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]
 pub use stepper::{SetClock, Stepper};
 pub use ticket::{Completer, Ticket};
-pub use views::{ConnectorStatus, Owner, Page, Query, RecoveryReport, Rows, Status, StopView};
+pub use views::{ConnectorStatus, Page, Query, RecoveryReport, Rows, Status, StopView};
 pub use watch::{Watch, WatchError};
 
 use crate::ident::ConnectorName;
@@ -61,6 +61,7 @@ use crate::structure::Answer;
 use crate::structure::Introduction;
 use crate::structure::Item;
 use crate::structure::Policy;
+use crate::structure::PortOwner;
 use crate::structure::PortRange;
 use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
@@ -209,7 +210,7 @@ pub trait Facility: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    fn owner(&self, target: Target, port: u16) -> Result<Owner, CallError> {
+    fn owner(&self, target: Target, port: u16) -> Result<PortOwner, CallError> {
         match self.query(Query::Owner { target, port }).wait()?.rows {
             Rows::Owner(owner) => Ok(owner),
             _ => Err(CallError::WrongAnswer),

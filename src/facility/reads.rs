@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::ConnectorStatus;
-use super::Owner;
 use super::Page;
 use super::Query;
 use super::RecoveryReport;
@@ -18,7 +17,6 @@ use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
 use crate::structure::Context;
-use crate::structure::PortOwner;
 use crate::structure::Stop;
 use crate::structure::StopCause;
 use crate::structure::Structure;
@@ -48,7 +46,7 @@ impl View<'_> {
         let rows = match query {
             Query::Status => Rows::Status(self.status()),
             Query::Connector(name) => Rows::Connector(self.connector(name)),
-            Query::Owner { target, port } => Rows::Owner(owner(self.structure.owner(*target, *port))),
+            Query::Owner { target, port } => Rows::Owner(self.structure.owner(*target, *port)),
             Query::Items { from } => self.items(*from),
         };
         Page { history: self.history, lsn: self.structure.lsn(), rows }
@@ -105,17 +103,6 @@ impl View<'_> {
         let items = self.structure.items_page(from, PAGE_ROWS_MAX);
         let next = (items.len() == PAGE_ROWS_MAX).then(|| from + PAGE_ROWS_MAX as u64);
         Rows::Items { items, next }
-    }
-}
-
-fn owner(owner: PortOwner) -> Owner {
-    match owner {
-        PortOwner::NoList => Owner::NoList,
-        PortOwner::Free => Owner::Free,
-        PortOwner::Held { connector, incarnation, grant, group } => {
-            Owner::Held { connector, incarnation, grant, group }
-        }
-        PortOwner::Quarantined { connector, since } => Owner::Quarantined { connector, since },
     }
 }
 

@@ -4,15 +4,14 @@
 use super::Alarm;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
-use crate::ident::GroupNumber;
 use crate::ident::HistoryId;
-use crate::ident::Incarnation;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
 use crate::ident::Target;
 use crate::structure::Actor;
 use crate::structure::ConnectorState;
 use crate::structure::Item;
+use crate::structure::PortOwner;
 use crate::structure::StopCause;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +56,7 @@ pub enum Rows {
     /// To [`Query::Connector`].
     Connector(Option<ConnectorStatus>),
     /// To [`Query::Owner`].
-    Owner(Owner),
+    Owner(PortOwner),
     /// To [`Query::Items`]: rows, and where to go on unless that was all.
     Items {
         /// At most 1,024.
@@ -145,31 +144,4 @@ pub struct ConnectorStatus {
     pub attached: bool,
     /// Boot-clock time at which its lease ends unless it is renewed; `None` without a promise.
     pub lease_until: Option<BootMs>,
-}
-
-/// Who has a port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Owner {
-    /// There is no such list.
-    NoList,
-    /// Nobody.
-    Free,
-    /// A connector.
-    Held {
-        /// Its name.
-        connector: ConnectorName,
-        /// Its incarnation.
-        incarnation: Incarnation,
-        /// The grant.
-        grant: Lsn,
-        /// The group.
-        group: GroupNumber,
-    },
-    /// Nobody may have it yet.
-    Quarantined {
-        /// Who held it.
-        connector: ConnectorName,
-        /// The lsn that ended the hold.
-        since: Lsn,
-    },
 }

@@ -16,9 +16,10 @@ use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::Target;
 use crate::ident::Transport;
+use serde::{Deserialize, Serialize};
 
 /// Who has a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PortOwner {
     /// There is no such list.
     NoList,

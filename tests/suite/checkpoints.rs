@@ -1,7 +1,7 @@
 //! Checkpoints: what was proven comes back exactly, and whatever happened to it since is named.
 #![allow(clippy::disallowed_methods, reason = "damages files behind the store's back")]
 
-use crate::samples::Random;
+use crate::random::Random;
 use portplex::checkpoint::{self, CheckpointError, CheckpointStore, FlatStore, Loaded, Proof, SledStore};
 use portplex::disk::sim::{Fault, Loss, SimDisk};
 use portplex::disk::{Disk, RealDisk};

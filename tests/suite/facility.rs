@@ -1,12 +1,14 @@
 //! The embedded facility through its public door, on real directories.
 
 use portplex::facility::{
-    CallError, Connection, Facility, LocalFacility, Machine, OpenError, Options, Owner, WATCH_EVENTS_MAX, Watch,
+    CallError, Connection, Facility, LocalFacility, Machine, OpenError, Options, WATCH_EVENTS_MAX, Watch,
 };
 use portplex::ident::{BootId, ConnectorName, GroupNumber, Identity, MachineId, PortMask, PortSet, ProcessId};
 use portplex::ident::{StructureName, Target, Transport};
 use portplex::record;
-use portplex::structure::{ConnectorState, Introduction, Item, Member, Policy, PortRange, Refusal, Structure};
+use portplex::structure::{
+    ConnectorState, Introduction, Item, Member, Policy, PortOwner, PortRange, Refusal, Structure,
+};
 use portplex::wal::StoreError;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +77,7 @@ fn what_was_acknowledged_is_there_after_a_crash_and_after_a_close() {
         assert_eq!(attached.grants.len(), 1, "round {round}");
         assert_eq!((attached.grants[0].lsn, attached.grants[0].mask), (grant.lsn, grant.mask));
         let owner = facility.owner(list(), grant.group.port_first()).expect("answered");
-        assert!(matches!(owner, Owner::Held { grant: held, .. } if held == grant.lsn));
+        assert!(matches!(owner, PortOwner::Held { grant: held, .. } if held == grant.lsn));
         drop(connection);
         if round % 2 == 0 { close(facility) } else { drop(facility) }
     }
@@ -176,7 +178,7 @@ fn released_ports_rest_and_then_all_is_free() {
     connection.release(member, grants[1].group, grants[1].lsn, PortMask::ALL).expect("the whole");
     let last = connection.disconnect().expect("disconnects").lsn;
     let port = grants[0].group.port_first();
-    assert!(matches!(facility.owner(list(), port).expect("answered"), Owner::Quarantined { .. }));
+    assert!(matches!(facility.owner(list(), port).expect("answered"), PortOwner::Quarantined { .. }));
     loop {
         let (_, event) = watch.next(SOON).expect("watched").expect("in time");
         if matches!(event.change, portplex::structure::Change::Ready { up_to, .. } if up_to == last) {
@@ -339,8 +341,9 @@ fn a_crash_loop_without_records_leaves_one_history_and_lets_quarantine_end() {
     // 50 ms after the first open of the loop the ports are due, however often it was opened since.
     let facility = open(dir.path());
     let mut watch = facility.watch().expect("watches");
-    let is_free =
-        |facility: &LocalFacility| facility.owner(list(), grant.group.port_first()).expect("answered") == Owner::Free;
+    let is_free = |facility: &LocalFacility| {
+        facility.owner(list(), grant.group.port_first()).expect("answered") == PortOwner::Free
+    };
     while !is_free(&facility) {
         watch.next(SOON).expect("watched");
     }

@@ -2,7 +2,8 @@
 //! when there is room again everything goes on by itself.
 
 use crate::images::image::{Image, Mounted, command, text};
-use crate::kills::{Random, Told, Victim, run, run_well};
+use crate::kills::{Told, Victim, run, run_well};
+use crate::random::Random;
 use crate::requirements::{Requirement, has, say, seed};
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;

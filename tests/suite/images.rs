@@ -6,7 +6,7 @@
 
 pub(crate) mod image;
 
-use crate::kills::Random;
+use crate::random::Random;
 use crate::requirements::{Requirement, has, say, seed};
 use image::{Image, command, text};
 use portplex::facility::{Facility as _, LocalFacility, Machine, Options, inspect};

@@ -21,6 +21,7 @@ mod old_files;
 mod operations;
 mod operator;
 mod profiles;
+mod random;
 mod records;
 mod requirements;
 mod restarts;

@@ -1,7 +1,7 @@
 //! Records and rows: what is written comes back, and what was not written is refused.
 
 use crate::hex;
-use crate::samples::Random;
+use crate::random::Random;
 use portplex::ident::Lsn;
 use portplex::record::{self, RecordError, rows};
 use portplex::structure::{Event, Item};

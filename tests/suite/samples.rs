@@ -1,5 +1,6 @@
 //! Random events and items of every kind, from a seed that a failure prints.
 
+use crate::random::Random;
 use portplex::ident::{
     BootId, BootMs, ConnectorName, Dvipa, GroupNumber, HistoryId, Identity, Incarnation, Lsn, MachineId, PortMask,
     PortSet, ProcessId, StructureName, Target, Transport, WallMs,
@@ -8,34 +9,7 @@ use portplex::record::HistoryRow;
 use portplex::structure::{Change, ConnectorState, Event, Item, Policy, PortRange, Stamp, StopCause};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A random source that repeats: splitmix64.
-pub(crate) struct Random(u64);
-
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// From the environment's `PORTPLEX_SEED`, else from `default`; the seed is printed.
-    pub(crate) fn seeded(default: u64) -> Self {
-        let seed = std::env::var("PORTPLEX_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-        println!("PORTPLEX_SEED={seed}");
-        Self::new(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0 to `end - 1`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
     /// Any number, small ones and the largest ones often.
     fn u64(&mut self) -> u64 {
         match self.below(4) {

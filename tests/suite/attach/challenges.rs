@@ -1,11 +1,9 @@
 //! Challenges and identity (protocol.md R4 to R8).
 
 use super::{Host, Rig, list, name, refusal, stack, tokens};
-use portplex::facility::{
-    AttachRequest, Belief, Challenge, Connection, Facility, LocalFacility, Options, Owner, Presence,
-};
+use portplex::facility::{AttachRequest, Belief, Challenge, Connection, Facility, LocalFacility, Options, Presence};
 use portplex::ident::{BootId, Lsn, MachineId, ProcessId};
-use portplex::structure::{ConnectorState, Introduction, Refusal, Request, Standing, StopCause};
+use portplex::structure::{ConnectorState, Introduction, PortOwner, Refusal, Request, Standing, StopCause};
 
 fn request(introduction: Introduction, challenge: Challenge) -> AttachRequest {
     AttachRequest { introduction, challenge, position: None, standing: Standing::default() }
@@ -43,7 +41,7 @@ fn an_attach_without_the_newest_challenge_of_its_name_changes_nothing() {
         assert_eq!(refusal(rig.door.attach(attach, Presence::none()).wait()), Refusal::ChallengeNeeded, "{case}");
         assert_eq!((rig.lsn(), rig.status().records), before, "{case}");
         let owner = rig.door.owner(list(), held.group.port_first()).expect("answered");
-        assert!(matches!(owner, Owner::Held { grant, .. } if grant == held.lsn), "{case}: {owner:?}");
+        assert!(matches!(owner, PortOwner::Held { grant, .. } if grant == held.lsn), "{case}: {owner:?}");
     }
 }
 
@@ -97,7 +95,7 @@ fn another_boot_of_the_same_machine_sends_the_old_grants_to_quarantine_at_once()
     (again.identity.boot, again.identity.process) = (BootId(8), ProcessId(2));
     let (_connection, attached) = rig.attach(again, &host.belief()).expect("attached");
     assert_eq!((attached.grants.len(), attached.memberships.len()), (0, 0));
-    assert!(matches!(rig.door.owner(list(), port).expect("answered"), Owner::Quarantined { .. }));
+    assert!(matches!(rig.door.owner(list(), port).expect("answered"), PortOwner::Quarantined { .. }));
     assert_eq!(rig.look(|structure| structure.stop()), None);
 }
 

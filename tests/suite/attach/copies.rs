@@ -1,10 +1,12 @@
 //! Backups, restored stores and copies (protocol.md R18, R20, R21).
 
 use super::{Host, PROMISE_MS, QUARANTINE_MS, Rig, everything, list, name, refusal, second_list, stack, tokens};
+use portplex::facility::Options;
 use portplex::facility::{self, Adopt, Belief, CallError, Connection, Facility, LocalFacility, Machine, OpenError};
-use portplex::facility::{Options, Owner};
 use portplex::ident::{Lsn, Transport};
-use portplex::structure::{Actor, Body, Grant, Introduction, Policy, Refusal, Request, StopCause, Structure};
+use portplex::structure::{
+    Actor, Body, Grant, Introduction, Policy, PortOwner, Refusal, Request, StopCause, Structure,
+};
 use portplex::wal::StoreError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -273,7 +275,7 @@ fn a_backup_under_load_is_put_back_and_what_it_lost_is_told_and_nothing_is_doubl
         {
             assert!(used.insert(port), "port {port} twice");
             let owner = facility.owner(list(), port).expect("answered");
-            assert!(matches!(owner, Owner::Held { grant: held, .. } if held == grant.lsn), "{owner:?}");
+            assert!(matches!(owner, PortOwner::Held { grant: held, .. } if held == grant.lsn), "{owner:?}");
         }
     };
     let (mut used, mut adopted, mut beliefs_after) = (BTreeSet::new(), 0, Vec::new());

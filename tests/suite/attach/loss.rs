@@ -3,9 +3,9 @@
 
 use super::{Host, QUARANTINE_MS, Rig, list, name, refusal, stack, tokens};
 use portplex::disk::sim::SimDisk;
-use portplex::facility::{Belief, CallError, Connection, Facility, Options, Owner, Position, Receipt};
+use portplex::facility::{Belief, CallError, Connection, Facility, Options, Position, Receipt};
 use portplex::ident::{BootId, Lsn, PortMask, ProcessId, StoreUuid};
-use portplex::structure::{Grant, Refusal, StopCause};
+use portplex::structure::{Grant, PortOwner, Refusal, StopCause};
 use std::sync::atomic::Ordering;
 
 /// A store that forgot what it granted A last, and nothing of B.
@@ -56,7 +56,7 @@ fn lost_data_stops_granting_adopts_what_is_reported_and_waits_for_an_operator() 
         rig.door.define(super::second_list()).expect("defined");
         b.release(others).expect("released");
         rig.pass(QUARANTINE_MS);
-        assert_eq!(rig.door.owner(list(), others.group.port_first()), Ok(Owner::Free));
+        assert_eq!(rig.door.owner(list(), others.group.port_first()), Ok(PortOwner::Free));
         b.connection.renew(portplex::ident::BootMs(0)).expect("renewed");
 
         // It is in the log: a restart forgets nothing of it.
@@ -120,7 +120,7 @@ fn what_a_stack_holds_under_a_boot_that_was_lost_too_is_adopted_and_the_old_boot
     assert_eq!((tokens(&attached.grants), attached.stopped), (vec![lost.lsn], Some(StopCause::DataLost)));
     assert_eq!(attached.grants[0].number, 0, "adopted");
     let owner = rig.door.owner(list(), kept.group.port_first()).expect("answered");
-    assert!(matches!(owner, Owner::Quarantined { .. }), "what the old boot held: {owner:?}");
+    assert!(matches!(owner, PortOwner::Quarantined { .. }), "what the old boot held: {owner:?}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_stack_of_another_boot_that_holds_nothing_is_asked_for_no_list() {
     let (_held, attached) = rig.attach(rebooted, &belief).expect("attached");
     assert_eq!((attached.grants.len(), attached.stopped), (0, Some(StopCause::DataLost)));
     assert_eq!(rig.door.pages.load(Ordering::Relaxed), 0, "its sockets are gone");
-    assert_eq!(rig.door.owner(list(), lost.group.port_first()), Ok(Owner::Free));
+    assert_eq!(rig.door.owner(list(), lost.group.port_first()), Ok(PortOwner::Free));
 }
 
 #[test]
@@ -234,11 +234,11 @@ fn of_two_that_hold_one_port_the_younger_grant_stays_with_an_alarm() {
         let attached = a.attach(&rig).expect("attached");
         let owner = rig.door.owner(list(), 5_000).expect("answered");
         if is_lower {
-            assert!(matches!(owner, Owner::Held { grant, .. } if grant == lost.lsn), "{owner:?}");
+            assert!(matches!(owner, PortOwner::Held { grant, .. } if grant == lost.lsn), "{owner:?}");
             assert!(rig.has_alarm(&["B lost 1 ports", "younger grant"]), "{:?}", rig.status().alarms);
             assert!(b.attach(&rig).expect("attached").grants.is_empty());
         } else {
-            assert!(matches!(owner, Owner::Held { grant, .. } if grant == others.lsn), "{owner:?}");
+            assert!(matches!(owner, PortOwner::Held { grant, .. } if grant == others.lsn), "{owner:?}");
             assert!(attached.grants.is_empty(), "A stops");
         }
     }

@@ -1,8 +1,8 @@
 //! What a stack believes to hold, compared with what the structure has for it (protocol.md R7).
 
 use super::{Rig, list, name, refusal, reported, stack, tokens};
-use portplex::facility::{AttachRequest, CallError, Facility, Owner, Presence, REPORT_PAGE_MAX};
-use portplex::structure::{Refusal, Standing};
+use portplex::facility::{AttachRequest, CallError, Facility, Presence, REPORT_PAGE_MAX};
+use portplex::structure::{PortOwner, Refusal, Standing};
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -56,7 +56,7 @@ fn a_grant_that_ended_is_gone_for_the_stack_that_still_believes_in_it_and_for_no
         assert_eq!(tokens(&host.attach(&rig).expect("attached").grants), [kept.lsn], "round {round}");
         assert_eq!(rig.look(|structure| structure.stop()), None, "nothing is lost");
         let owner = rig.door.owner(list(), ended.group.port_first()).expect("answered");
-        assert!(matches!(owner, Owner::Quarantined { .. }), "round {round}: {owner:?}");
+        assert!(matches!(owner, PortOwner::Quarantined { .. }), "round {round}: {owner:?}");
         assert_eq!(tokens(&other.attach(&rig).expect("attached").grants), [others.lsn], "round {round}");
         rig.restart();
     }

@@ -2,7 +2,7 @@
 
 use super::scenario::rules;
 use super::{dvipa, name};
-use crate::samples::Random;
+use crate::random::Random;
 use portplex::distributor::{Cause, Collision, Decision, Distributor, Flow, Heard, NoListener, Notice, Options};
 use portplex::distributor::{Report, Syn, Target};
 use portplex::ident::BootMs;

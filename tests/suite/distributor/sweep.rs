@@ -2,7 +2,7 @@
 //! A model that is too plain to be wrong says what may happen.
 
 use super::{dvipa, name, profile};
-use crate::samples::Random;
+use crate::random::Random;
 use portplex::distributor::{Decision, Flow, Load, Move, NoListener, Options, Syn, Sysplex, SysplexError, Why};
 use portplex::ident::{BootMs, ConnectorName};
 use portplex::profile::Profile;

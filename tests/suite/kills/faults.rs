@@ -1,8 +1,8 @@
 //! System calls that fail, injected by strace into the real binary: nothing is acknowledged after a
 //! failed write or sync, and the next run finds everything that was.
 
-use super::Random;
 use super::process::{Ended, PORTPLEX, Told, Victim};
+use crate::random::Random;
 use crate::requirements::{Requirement, has, say, seed};
 use std::fs;
 use std::panic::resume_unwind;

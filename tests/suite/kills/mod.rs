@@ -13,6 +13,7 @@ pub(crate) use process::Victim;
 pub(crate) use process::run;
 pub(crate) use process::run_well;
 
+use crate::random::Random;
 use crate::requirements::{say, seed};
 use place::Place;
 use std::panic::resume_unwind;
@@ -39,28 +40,7 @@ fn kills() -> u64 {
     given.map_or(KILLS_DEFAULT, |text| text.parse().expect("PORTPLEX_KILLS is a number"))
 }
 
-/// SplitMix64, as everywhere in these tests: the same numbers in every release.
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0 to `end` - 1; `end` is at least 1.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
     /// Waits for a random part of `most`.
     fn pause(&mut self, most: Duration) {
         let most_us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1);
