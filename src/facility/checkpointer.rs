@@ -132,7 +132,7 @@ impl Checkpointer {
         let age_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
         log_bytes >= self.options.checkpoint_log_bytes
             || u128::from(age_ms) >= self.options.checkpoint_interval.as_millis()
-            || segments_above(&self.keeper.manifest(), last.lsn) > SEGMENTS_MAX
+            || self.keeper.look(|manifest| segments_above(manifest, last.lsn)) > SEGMENTS_MAX
     }
 
     /// Makes a checkpoint of everything durable, and retires what no longer needs to be kept.

@@ -298,7 +298,7 @@ impl Appender {
     /// Why granting must stop, as MANIFEST notes it.
     #[must_use]
     pub fn stop(&self) -> StopMark {
-        self.keeper.manifest().stop
+        self.keeper.look(|manifest| manifest.stop)
     }
 
     /// The epoch: one more with every open and every history begun since.

@@ -86,6 +86,11 @@ impl ManifestKeeper {
         self.state.lock().manifest.clone()
     }
 
+    /// Looks at MANIFEST as it is in force, without a copy of it. No change is made meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Manifest) -> T) -> T {
+        look(&self.state.lock().manifest)
+    }
+
     /// Whether the next changes need no room: those of a rotation and of the next open.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -257,3 +257,17 @@ fn a_stack_starts_only_under_its_own_lock() {
     let gone = StackError::Unreachable { cause: CallError::Gone };
     assert!(gone.to_string().contains("reattach"), "{gone}");
 }
+
+#[test]
+fn what_only_a_restored_log_names_is_not_handed_out() {
+    let memory = Memory::new(31);
+    let (stack, _) = start(&memory, 1, 1, profile(1024, 65_535), 0);
+    let _bound = take(&stack, 64);
+    memory.set(Mode::Deaf);
+    assert!(matches!(stack.bind(dvipa(), 0), Err(StackError::Unreachable { .. })), "granted, and the answer lost");
+    memory.reopen();
+    stop(&memory, StopCause::Restored);
+    let adopted = stack.reattach(memory.door()).expect("attached");
+    assert_eq!((adopted.granting, adopted.grants.len()), (Some(StopCause::Restored), 1));
+    assert_eq!(stack.bind(dvipa(), 0), Err(stopped(StopCause::Restored)), "its number proves nothing here");
+}
