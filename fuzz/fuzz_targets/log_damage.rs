@@ -28,6 +28,10 @@ fn hurt(disk: &portplex::disk::sim::SimDisk, wound: &[u8]) {
     let [kind, high, middle, low, value, length] = wound else { return };
     let path = &paths[usize::from(kind >> 4) % paths.len()];
     let mut file = disk.bytes(path).expect("listed").to_vec();
+    // An earlier wound may have left nothing of it.
+    if file.is_empty() && kind & 15 != 4 {
+        return;
+    }
     let place = (usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low)) % file.len().max(1);
     let end = (place + 1 + usize::from(*length)).min(file.len());
     match kind & 15 {

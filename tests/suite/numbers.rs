@@ -230,8 +230,8 @@ impl World {
                 match refusal {
                     Refusal::RequestIdReused { .. } => {
                         self.counts.conflicts += 1;
-                        let asked = client.asked.get(&number).filter(|asked| asked.effect.is_some());
-                        assert!(asked.is_some_and(|asked| asked.body != sent.body), "{what}: reused, and was not");
+                        let is_same = client.asked.get(&number).is_some_and(|asked| asked.body == sent.body);
+                        assert!(client.done.contains(&number) && !is_same, "{what}: reused, and was not");
                     }
                     Refusal::AlreadyAnswered { lowest, .. } => {
                         self.counts.late += 1;
