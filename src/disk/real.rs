@@ -94,7 +94,7 @@ impl Disk for RealDisk {
         match rustix::fs::flock(&file, operation) {
             Ok(()) => {
                 let inode = file.metadata()?.ino();
-                Ok(Some(Box::new(RealLock { _file: file, inode })))
+                Ok(Some(Box::new(RealLock { file, inode })))
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
@@ -165,11 +165,19 @@ impl DiskFile for RealFile {
     }
 }
 
-/// The lock goes with the descriptor.
+/// The lock goes with the value. Closing the descriptor alone would not do: a child that another
+/// thread is just starting has a copy of it until it executes its program.
 #[derive(Debug)]
 struct RealLock {
-    _file: File,
+    file: File,
     inode: u64,
+}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // If this fails the lock goes with the last descriptor.
+        let _ = rustix::fs::flock(&self.file, rustix::fs::FlockOperation::Unlock);
+    }
 }
 
 impl LockGuard for RealLock {
@@ -236,6 +244,19 @@ mod tests {
         let writer = RealDisk.try_lock(&path, LockMode::Exclusive).unwrap().unwrap();
         assert!(RealDisk.try_lock(&path, LockMode::Shared).unwrap().is_none());
         assert_eq!(writer.inode(), RealDisk.inode(&path).unwrap());
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_whoever_has_a_copy_of_its_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        drop(RealDisk.create(&path).unwrap());
+        let file = File::open(&path).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        // As a child has it between its start and its program.
+        let _copy = file.try_clone().unwrap();
+        drop(RealLock { file, inode: 0 });
+        assert!(RealDisk.try_lock(&path, LockMode::Exclusive).unwrap().is_some());
     }
 
     #[test]
