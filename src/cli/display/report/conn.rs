@@ -3,7 +3,7 @@
 
 use super::dry_run::DryRunArgs;
 use super::dry_run::Scene;
-use super::{NOT_HERE, foreign_text, socket_text, stack_text};
+use super::{NOT_HERE, foreign_text, socket_text, stack_text, table};
 use crate::cli::columns::Columns;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
@@ -73,7 +73,7 @@ const fn state(row: &Row<'_>) -> (&'static str, &'static str) {
     if row.peer.is_some() { ("Establsh", "established") } else { ("Listen", "listen") }
 }
 
-fn json(scene: &Scene) -> Vec<Value> {
+pub(super) fn json(scene: &Scene) -> Vec<Value> {
     let socket = |row: Row<'_>| {
         json!({
             "user": row.user,
@@ -92,7 +92,7 @@ fn json(scene: &Scene) -> Vec<Value> {
     scene.joined().map(one).collect()
 }
 
-fn text(scene: &Scene) -> String {
+pub(super) fn text(scene: &Scene) -> String {
     let one = |(stack, profile): (&ConnectorName, &Profile)| {
         let mut columns = Columns::new(&["User Id", "Conn", "Local Socket", "Foreign Socket", "State"], "lllll");
         for row in rows(scene, stack, profile) {
@@ -104,7 +104,7 @@ fn text(scene: &Scene) -> String {
                 state(&row).0.to_owned(),
             ]);
         }
-        format!("CONN FROM {}\n{}", stack_text(stack), columns.render())
+        table(&format!("CONN FROM {}", stack_text(stack)), &columns.render(), "no socket on a DVIPA")
     };
     let parts: Vec<String> = scene.joined().map(one).collect();
     if parts.is_empty() { "CONN\nno stack is in the sysplex\n".to_owned() } else { parts.join("\n") }

@@ -64,29 +64,36 @@ impl DryRunArgs {
     /// Reads everything, and lets it happen.
     pub(crate) fn play(&self) -> Result<Scene, Failure> {
         let given = self.given.read_some()?;
-        let run = DryRun::new(Options::default(), given.stacks.clone());
-        let run = run.map_err(|error| Failure::told(Exit::Usage, error.to_string()))?;
-        let mut scene = Scene { given, run, has_events: self.events.is_some(), told: Vec::new() };
-        if let Some(file) = &self.events {
-            let bytes = input::bytes_of(file)?;
-            let bad = |error: String| Failure::told(Exit::Usage, format!("{}:{error}", file.display()));
-            let events = parse_script(&bytes).map_err(|error| bad(error.to_string()))?;
-            let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
-            for (line, event) in events {
-                let outcome = scene.run.step(&event).map_err(|fault| bad(format!("{line}: {fault}")))?;
-                let text = lines.get(line as usize - 1).map(|text| String::from_utf8_lossy(text)).unwrap_or_default();
-                let text = text.split(['#', ';']).next().unwrap_or_default();
-                let event = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                if !outcome.to_string().is_empty() {
-                    scene.told.push(Told { line, event, outcome });
-                }
-            }
-        }
-        Ok(scene)
+        let Some(file) = &self.events else { return Scene::of(given, None).map_err(usage) };
+        let script = input::bytes_of(file)?;
+        Scene::of(given, Some(&script)).map_err(|error| usage(format!("{}:{error}", file.display())))
     }
 }
 
+fn usage(message: String) -> Failure {
+    Failure::told(Exit::Usage, message)
+}
+
 impl Scene {
+    /// Lets the events of a script happen; the error begins with its line.
+    pub(super) fn of(given: Given, script: Option<&[u8]>) -> Result<Self, String> {
+        let run = DryRun::new(Options::default(), given.stacks.clone()).map_err(|error| error.to_string())?;
+        let mut scene = Self { given, run, has_events: script.is_some(), told: Vec::new() };
+        let script = script.unwrap_or_default();
+        let lines: Vec<&[u8]> = script.split(|byte| *byte == b'\n').collect();
+        for (line, event) in parse_script(script).map_err(|error| error.to_string())? {
+            let outcome = scene.run.step(&event).map_err(|fault| format!("{line}: {fault}"))?;
+            if outcome.to_string().is_empty() {
+                continue;
+            }
+            let text = lines.get(line as usize - 1).map(|text| String::from_utf8_lossy(text)).unwrap_or_default();
+            let text = text.split(['#', ';']).next().unwrap_or_default();
+            let event = text.trim_start_matches('\u{feff}').split_whitespace().collect::<Vec<_>>().join(" ");
+            scene.told.push(Told { line, event, outcome });
+        }
+        Ok(scene)
+    }
+
     /// The stacks that are in the sysplex, in the order given, with their profiles.
     pub(crate) fn joined(&self) -> impl Iterator<Item = (&ConnectorName, &Profile)> {
         let stacks = self.run.profiles().iter().map(|(stack, profile)| (stack, profile));

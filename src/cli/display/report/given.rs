@@ -98,6 +98,14 @@ impl GivenArgs {
 }
 
 impl Given {
+    /// Stacks with their profiles' texts.
+    #[cfg(test)]
+    pub(crate) fn of(texts: &[(&str, &[u8])]) -> Self {
+        let stack =
+            |(name, text): &(&str, &[u8])| (ConnectorName::new(name).expect("a name"), crate::profile::parse(text).0);
+        Self { stacks: texts.iter().map(stack).collect(), has_errors: false }
+    }
+
     /// 1 if there is an error in a profile: the report is on what was understood.
     pub(crate) const fn exit(&self) -> Exit {
         if self.has_errors { Exit::Refused } else { Exit::Done }

@@ -9,6 +9,8 @@ mod dry_run;
 mod given;
 pub(super) mod portlist;
 pub(super) mod ports;
+#[cfg(test)]
+mod tests;
 pub(super) mod vcrt;
 pub(super) mod vdpt;
 pub(super) mod vipadcfg;
@@ -38,6 +40,11 @@ fn foreign_text(dvipa: IpAddr, peer: Option<SocketAddr>) -> String {
 fn stack_text(stack: &crate::ident::ConnectorName) -> String {
     let (system, stack) = crate::cli::state::system_and_stack(stack);
     format!("{stack} AT {system}")
+}
+
+/// What it is a table of, and what there is in it, or that there is nothing.
+fn table(title: &str, rows: &str, nothing: &str) -> String {
+    if rows.lines().count() > 1 { format!("{title}\n{rows}") } else { format!("{title}\n{nothing}\n") }
 }
 
 /// Rows as they are, each followed by one line of detail; the titles have none.

@@ -3,7 +3,7 @@
 
 use super::given::Given;
 use super::given::GivenArgs;
-use super::stack_text;
+use super::{stack_text, table};
 use crate::cli::columns::Columns;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
@@ -101,7 +101,7 @@ fn set(flags: &[(char, bool)]) -> String {
     flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).collect()
 }
 
-fn json(given: &Given) -> Value {
+pub(super) fn json(given: &Given) -> Value {
     let row = |row: Row<'_>| {
         json!({
             "port": row.ports.map(|(first, _)| first),
@@ -120,7 +120,7 @@ fn json(given: &Given) -> Value {
     json!({"report": "portlist", "stacks": stacks.collect::<Vec<_>>()})
 }
 
-fn text(given: &Given) -> String {
+pub(super) fn text(given: &Given) -> String {
     let one = |(stack, profile): &(crate::ident::ConnectorName, Profile)| {
         let titles = ["Port#", "Prot", "User", "Flags", "Range", "IP Address", "SAF Name"];
         let mut columns = Columns::new(&titles, "lllllll");
@@ -136,7 +136,7 @@ fn text(given: &Given) -> String {
                 row.saf.unwrap_or_default().to_owned(),
             ]);
         }
-        format!("PORTLIST FROM {}\n{}", stack_text(stack), columns.render())
+        table(&format!("PORTLIST FROM {}", stack_text(stack)), &columns.render(), "no port is reserved")
     };
     given.stacks.iter().map(one).collect::<Vec<_>>().join("\n")
 }

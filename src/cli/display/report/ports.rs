@@ -117,3 +117,9 @@ fn shown(range: Option<PortRange>) -> (String, u16) {
 const fn last(range: PortRange) -> u16 {
     range.first.saturating_add(range.count.saturating_sub(1))
 }
+
+/// Both ways, without a store: for tests.
+#[cfg(test)]
+pub(super) fn shown_in_full(given: &Given) -> (Value, String) {
+    (json(given, None), text(given, None))
+}

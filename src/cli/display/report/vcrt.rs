@@ -5,7 +5,7 @@
 
 use super::dry_run::DryRunArgs;
 use super::dry_run::Scene;
-use super::{NOT_HERE, socket_text, stack_text, with_details};
+use super::{NOT_HERE, socket_text, stack_text, table, with_details};
 use crate::cli::columns::Columns;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
@@ -93,7 +93,7 @@ fn affinities<'a>(scene: &'a Scene, stack: &'a ConnectorName) -> Vec<Affinity<'a
     scene.owned(stack).flat_map(of_dvipa).collect()
 }
 
-fn json(scene: &Scene) -> Vec<Value> {
+pub(super) fn json(scene: &Scene) -> Vec<Value> {
     let one = |(stack, profile): (&ConnectorName, &Profile)| {
         let connection = |Row { flow, dest, route }: Row<'_>| {
             json!({
@@ -125,7 +125,7 @@ fn json(scene: &Scene) -> Vec<Value> {
     scene.joined().map(one).collect()
 }
 
-fn text(scene: &Scene, detail: bool) -> String {
+pub(super) fn text(scene: &Scene, detail: bool) -> String {
     let mut parts = Vec::new();
     for (stack, profile) in scene.joined() {
         let mut columns = Columns::new(&["Dest", "Source", "DestXCF"], "lll");
@@ -144,8 +144,8 @@ fn text(scene: &Scene, detail: bool) -> String {
                 ));
             }
         }
-        let table = with_details(&columns.render(), &details);
-        let mut part = format!("Dynamic VIPA Connection Routing Table FROM {}\n{table}", stack_text(stack));
+        let title = format!("Dynamic VIPA Connection Routing Table FROM {}", stack_text(stack));
+        let mut part = table(&title, &with_details(&columns.render(), &details), "no connection");
         let affinities = affinities(scene, stack);
         if detail && !affinities.is_empty() {
             let mut columns = Columns::new(&["Dest", "Client", "DestXCF", "Count"], "lllr");

@@ -73,6 +73,8 @@ fn idle(dvipa: Dvipa, distributor: &Distributor, heard: &BTreeSet<u16>) -> Vec<R
     let mut rows = Vec::new();
     let mut taken = PortSet::empty();
     heard.iter().for_each(|port| taken.insert_range(*port, *port));
+    // A stack may have opened connections from such a port.
+    let busy: BTreeSet<u16> = distributor.connections().map(|(flow, _)| flow.port).collect();
     for rule in distributor.rules() {
         let mut ports = PortSet::empty();
         for (first, last) in &rule.ports {
@@ -84,35 +86,38 @@ fn idle(dvipa: Dvipa, distributor: &Distributor, heard: &BTreeSet<u16>) -> Vec<R
         }
         for (first, last) in ports.ranges() {
             taken.insert_range(first, last);
-            let step = if last - first < ALONE_MAX { 1 } else { u32::from(last - first) + 1 };
-            for port in (u32::from(first)..=u32::from(last)).step_by(step as usize) {
-                let port = u16::try_from(port).unwrap_or(last);
-                for stack in distributor.targets(rule) {
-                    let row = PortRow {
-                        port,
-                        stack: stack.clone(),
-                        ready: 0,
-                        total: 0,
-                        active: distributor.active(port, stack),
-                        load: distributor.load(stack, port),
-                        method: Some(rule.method),
-                        dynamic: false,
-                        standby_active: false,
-                        quiesced: distributor.quiesced(port, stack),
-                    };
-                    rows.push(Row { dvipa, port_last: if step == 1 { port } else { last }, row });
-                }
+        }
+        let alone: Vec<u16> = busy.iter().copied().filter(|port| ports.contains(*port)).collect();
+        alone.iter().for_each(|port| ports.remove_range(*port, *port));
+        let (long, short): (Vec<_>, Vec<_>) =
+            ports.ranges().into_iter().partition(|(first, last)| last - first >= ALONE_MAX);
+        let alone = alone.into_iter().chain(short.into_iter().flat_map(|(first, last)| first..=last));
+        for (port, port_last) in alone.map(|port| (port, port)).chain(long) {
+            for stack in distributor.targets(rule) {
+                let row = PortRow {
+                    port,
+                    stack: stack.clone(),
+                    ready: 0,
+                    total: 0,
+                    active: distributor.active(port, stack),
+                    load: distributor.load(stack, port),
+                    method: Some(rule.method),
+                    dynamic: false,
+                    standby_active: false,
+                    quiesced: distributor.quiesced(port, stack),
+                };
+                rows.push(Row { dvipa, port_last, row });
             }
         }
     }
     rows
 }
 
-/// Flg, as the origin writes them.
-fn flags(row: &PortRow) -> Vec<&'static str> {
+/// Flg, as the origin writes them. `has_active`: HOTSTANDBY has picked a target of that port.
+fn flags(row: &PortRow, has_active: bool) -> Vec<&'static str> {
     let method = row.method.map(method_text);
-    let standby =
-        (row.method == Some(DistMethod::HotStandby)).then_some(if row.standby_active { "Active" } else { "Inactive" });
+    let is_standby = row.method == Some(DistMethod::HotStandby) && has_active;
+    let standby = is_standby.then_some(if row.standby_active { "Active" } else { "Inactive" });
     let dynamic = row.dynamic.then_some("Dynamic");
     let quiesced = row.quiesced.then_some("Quiesced");
     [method, dynamic, standby, quiesced].into_iter().flatten().collect()
@@ -130,7 +135,7 @@ pub(super) const fn method_text(method: DistMethod) -> &'static str {
     }
 }
 
-fn json(scene: &Scene) -> Vec<Value> {
+pub(super) fn json(scene: &Scene) -> Vec<Value> {
     let json = |Row { dvipa, port_last, row }: Row| {
         json!({
             "dvipa": dvipa.to_string(),
@@ -155,7 +160,7 @@ fn json(scene: &Scene) -> Vec<Value> {
         .collect()
 }
 
-fn text(scene: &Scene, detail: bool) -> String {
+pub(super) fn text(scene: &Scene, detail: bool) -> String {
     let mut parts = Vec::new();
     for (stack, _) in scene.joined() {
         let rows = rows(scene, stack);
@@ -165,6 +170,8 @@ fn text(scene: &Scene, detail: bool) -> String {
         let titles = ["Dest", "DestXCF", "TotalConn", "Rdy", "WLM", "TSR", "Flg"];
         let mut columns = Columns::new(&titles, "llrrrrl");
         let mut details = Vec::new();
+        let active = rows.iter().filter(|row| row.row.standby_active).map(|row| (row.dvipa, row.row.port));
+        let active: BTreeSet<(Dvipa, u16)> = active.collect();
         for Row { dvipa, port_last, row } in &rows {
             let to = if *port_last == row.port { String::new() } else { format!("-{port_last}") };
             columns.row(vec![
@@ -174,7 +181,7 @@ fn text(scene: &Scene, detail: bool) -> String {
                 format!("{:03}", row.ready),
                 row.load.weight.map_or_else(|| NOT_HERE.to_owned(), |weight| format!("{weight:02}")),
                 format!("{:03}", row.load.health_percent),
-                flags(row).join(", "),
+                flags(row, active.contains(&(*dvipa, row.port))).join(", "),
             ]);
             if detail {
                 details.push(format!(

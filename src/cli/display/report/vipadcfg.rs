@@ -44,7 +44,7 @@ pub(crate) fn run(args: &VipadcfgArgs) -> Result<Exit, Failure> {
     given.print(args.given.json, || json(&given), || text(&given, args.detail))
 }
 
-fn text(given: &Given, detail: bool) -> String {
+pub(super) fn text(given: &Given, detail: bool) -> String {
     let mut parts = Vec::new();
     for (stack, profile) in &given.stacks {
         let mut text = format!("Dynamic VIPA Information FROM {}\n", stack_text(stack));
@@ -221,7 +221,7 @@ const fn yes_no(is: bool) -> &'static str {
     if is { "Yes" } else { "No" }
 }
 
-fn json(given: &Given) -> Value {
+pub(super) fn json(given: &Given) -> Value {
     let one = |(stack, profile): &(crate::ident::ConnectorName, Profile)| {
         let of_role = |is_define| {
             let found = profile.dvipas.iter().filter(move |found| (found.role == Role::Define) == is_define);

@@ -71,7 +71,7 @@ fn one(scene: &Scene, dvipa: Dvipa) -> Value {
     })
 }
 
-fn text(scene: &Scene) -> String {
+pub(super) fn text(scene: &Scene) -> String {
     let stacks = counted(scene.joined().count() as u64, "STACK").replace("STACKs", "STACKS");
     let mut text = format!("VIPA DYNAMIC DISPLAY OF {stacks}\n");
     for dvipa in scene.run.dvipas() {
