@@ -178,6 +178,18 @@ impl DryRun {
         }
     }
 
+    /// A stack's profile changes (VARY TCPIP,,OBEYFILE) until the stack fails: it joins again with the
+    /// one that was given, as the origin's does.
+    ///
+    /// # Errors
+    /// [`ScriptFault`] if the stack is not there.
+    pub fn obey(&mut self, stack: &ConnectorName, profile: &Profile) -> Result<Outcome, ScriptFault> {
+        self.must_be_there(stack)?;
+        let moves = self.sysplex.obey(self.now, stack, profile).map_err(fault)?;
+        self.dvipas.extend(profile.dvipas.iter().map(|definition| definition.dvipa));
+        Ok(Outcome::Moved(moves))
+    }
+
     /// The sysplex as it is.
     #[must_use]
     pub const fn sysplex(&self) -> &Sysplex {
@@ -190,7 +202,7 @@ impl DryRun {
         &self.profiles
     }
 
-    /// Every DVIPA that a given profile defines or backs up.
+    /// Every DVIPA that a profile defines or backs up.
     #[must_use]
     pub const fn dvipas(&self) -> &BTreeSet<Dvipa> {
         &self.dvipas
