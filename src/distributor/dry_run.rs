@@ -23,6 +23,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 
+/// Most sockets and DVIPAs that the events of one dry run may concern, all in all: an event for every
+/// DVIPA concerns each of them, and a stack that goes or comes every socket too.
+pub const EFFECTS_MAX: usize = 1 << 22;
+
 /// A sysplex, its stacks' profiles, and the time since it began.
 #[derive(Clone, Debug)]
 pub struct DryRun {
@@ -33,6 +37,8 @@ pub struct DryRun {
     joined: BTreeSet<ConnectorName>,
     loads: BTreeMap<(ConnectorName, Option<(Dvipa, u16)>), Load>,
     sockets: BTreeMap<ConnectorName, Sockets>,
+    /// What the events so far concerned.
+    effects: usize,
 }
 
 /// A stack's sockets and their numbers.
@@ -77,6 +83,7 @@ impl DryRun {
             joined: profiles.iter().map(|(stack, _)| stack.clone()).collect(),
             loads: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            effects: 0,
             sysplex,
             profiles,
         })
@@ -86,9 +93,14 @@ impl DryRun {
     ///
     /// # Errors
     /// [`ScriptFault`] if it cannot: it names a stack or DVIPA that is not there, a stack that is
-    /// gone or there already, or a connection that nobody has. Nothing has changed then.
+    /// gone or there already, or a connection that nobody has; or if the events concern more than
+    /// [`EFFECTS_MAX`]. Nothing has changed then.
     pub fn step(&mut self, event: &Event) -> Result<Outcome, ScriptFault> {
         let now = self.now;
+        self.effects = self.effects.saturating_add(self.effects_of(event));
+        if self.effects > EFFECTS_MAX {
+            return Err(ScriptFault::TooMuch);
+        }
         match event {
             Event::Listen { stack, dvipa, port, ready } => {
                 self.must_be_there(stack)?;
@@ -247,6 +259,18 @@ impl DryRun {
         }
     }
 
+    fn effects_of(&self, event: &Event) -> usize {
+        let sockets = || self.sockets.values().map(|sockets| sockets.numbers.len()).sum::<usize>();
+        match event {
+            Event::Listen { dvipa: None, .. } | Event::Quiesce { dvipa: None, .. } | Event::Load { .. } => {
+                self.dvipas.len()
+            }
+            Event::Fail { .. } | Event::Join { .. } => self.dvipas.len() * self.profiles.len() + sockets(),
+            Event::Listen { .. } | Event::Quiesce { .. } | Event::Arrive { .. } | Event::Connect { .. } => 1,
+            Event::Close { .. } | Event::Wait { .. } => 1,
+        }
+    }
+
     /// Gives a socket its number, if it has none yet.
     fn number(&mut self, stack: &ConnectorName, socket: Socket) {
         let Sockets { numbers, last } = self.sockets.entry(stack.clone()).or_default();
@@ -319,5 +343,105 @@ fn told(moved: &Move) -> String {
         Move::TakenBack { from, by } => format!("taken back from {from} by {by}"),
         Move::Waits { by } => format!("awaited by {by}"),
         Move::Lost { from } => format!("lost with {from}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distributor::parse_script;
+    use crate::profile::{parse, sample};
+
+    fn run() -> DryRun {
+        let stack = |(name, text): (&str, &str)| (ConnectorName::new(name).expect("a name"), parse(text.as_bytes()).0);
+        DryRun::new(Options::default(), sample().map(stack).to_vec()).expect("three names")
+    }
+
+    /// The outcome of the last event, or the fault.
+    fn last(run: &mut DryRun, script: &str) -> String {
+        let mut said = String::new();
+        for (_, event) in parse_script(script.as_bytes()).expect("a script") {
+            said = run.step(&event).map_or_else(|fault| fault.to_string(), |outcome| outcome.to_string());
+        }
+        said
+    }
+
+    fn numbers(run: &DryRun, stack: &str) -> Vec<(u16, bool, u32)> {
+        let stack = ConnectorName::new(stack).expect("a name");
+        run.sockets(&stack).map(|(_, port, peer, number)| (port, peer.is_some(), number)).collect()
+    }
+
+    #[test]
+    fn sockets_are_numbered_as_they_come_and_forgotten_as_they_go() {
+        let mut run = run();
+        let begin = "listen SYS1.TCPIP ANY 992\nlisten SYS1.TCPIP ANY 992 2\narrive 9.9.9.9:1 10.1.1.1 992\n\
+                     arrive 9.9.9.9:1 10.1.1.1 992\nconnect SYS1.TCPIP 10.1.1.1:80 9.9.9.9:2";
+        assert_eq!(last(&mut run, begin), "connected");
+        assert_eq!(numbers(&run, "SYS1.TCPIP"), [(80, true, 3), (992, false, 1), (992, true, 2)]);
+        last(&mut run, "close 9.9.9.9:2 10.1.1.1 80\nstop SYS1.TCPIP 10.1.1.1 992\nlisten SYS1.TCPIP ANY 992");
+        assert_eq!(numbers(&run, "SYS1.TCPIP"), [(992, false, 4), (992, true, 2)]);
+        last(&mut run, "fail SYS1.TCPIP\njoin SYS1.TCPIP");
+        assert_eq!(numbers(&run, "SYS1.TCPIP"), []);
+        last(&mut run, "listen SYS1.TCPIP 10.1.1.1 992");
+        assert_eq!(numbers(&run, "SYS1.TCPIP"), [(992, false, 1)], "another life counts from 1");
+    }
+
+    #[test]
+    fn an_affinity_ends_when_its_time_is_over_and_not_before() {
+        let mut run = run();
+        let open = "listen SYS2.TCPIP 10.1.1.1 992\narrive 9.9.9.9:1 10.1.1.1 992\nclose 9.9.9.9:1 10.1.1.1 992";
+        last(&mut run, open);
+        let count = |run: &DryRun| {
+            let distributor = run.sysplex().distributor("10.1.1.1".parse().expect("a DVIPA")).expect("it has an owner");
+            distributor.affinities().count()
+        };
+        last(&mut run, "wait 29.999");
+        assert_eq!(count(&run), 1);
+        last(&mut run, "wait 0.001");
+        assert_eq!(count(&run), 0);
+    }
+
+    #[test]
+    fn what_is_said_of_a_stack_is_forgotten_when_it_fails() {
+        let mut run = run();
+        let weight = |run: &DryRun| {
+            let distributor = run.sysplex().distributor("10.1.1.1".parse().expect("a DVIPA")).expect("it has an owner");
+            let load = distributor.load(&ConnectorName::new("SYS2.TCPIP").expect("a name"), 992);
+            (load.weight, load.health_percent)
+        };
+        last(&mut run, "load SYS2.TCPIP wlm=8\nload SYS2.TCPIP health=50");
+        assert_eq!(weight(&run), (Some(8), 50), "what was not said again stays");
+        last(&mut run, "fail SYS2.TCPIP\njoin SYS2.TCPIP\nload SYS2.TCPIP wlm=4");
+        assert_eq!(weight(&run), (Some(4), 100));
+    }
+
+    #[test]
+    fn an_event_that_cannot_happen_changes_nothing() {
+        let mut run = run();
+        last(&mut run, "listen SYS1.TCPIP ANY 992\nfail SYS3.TCPIP");
+        let before = format!("{:?} {:?}", run.sysplex, run.sockets);
+        for event in [
+            "listen SYS3.TCPIP ANY 992",
+            "listen SYS1.TCPIP 10.1.1.9 992",
+            "arrive 9.9.9.9:1 10.1.1.1 992 from SYS3.TCPIP",
+            "connect SYS3.TCPIP 10.1.1.1:992 9.9.9.9:1",
+            "close 9.9.9.9:1 10.1.1.1 992",
+            "load SYS3.TCPIP wlm=1",
+            "join SYS1.TCPIP",
+            "fail SYS3.TCPIP",
+        ] {
+            assert!(last(&mut run, event).contains(": ") || last(&mut run, event).contains("no stack"), "{event}");
+            assert_eq!(format!("{:?} {:?}", run.sysplex, run.sockets), before, "{event}");
+        }
+    }
+
+    #[test]
+    fn events_for_everything_have_a_limit() {
+        let mut run = run();
+        run.effects = EFFECTS_MAX - 5;
+        assert_eq!(last(&mut run, "listen SYS1.TCPIP ANY 992"), "");
+        assert!(last(&mut run, "fail SYS1.TCPIP").starts_with("10.1.1.1 taken over"));
+        assert!(last(&mut run, "listen SYS2.TCPIP ANY 992").contains("concern more than 4194304 sockets and DVIPAs"));
+        assert_eq!(numbers(&run, "SYS2.TCPIP"), []);
     }
 }

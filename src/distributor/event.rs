@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::decision::Flow;
+use super::dry_run::EFFECTS_MAX;
 use super::script::{EVENTS_MAX, SCRIPT_LENGTH_MAX};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
@@ -98,6 +99,12 @@ pub enum ScriptFault {
     /// The script has too many events.
     #[error("the script has more than {EVENTS_MAX} events: shorten it")]
     TooMany,
+    /// The events concern too much.
+    #[error(
+        "the events so far concern more than {EFFECTS_MAX} sockets and DVIPAs: shorten the script, or name one DVIPA \
+         instead of all"
+    )]
+    TooMuch,
     /// A line that is no UTF-8.
     #[error("the line is not UTF-8 text: remove the bytes that are no characters")]
     NotText,

@@ -70,7 +70,7 @@ mod target;
 
 pub use claim::Claim;
 pub use decision::{Cause, Decision, Flow, NoListener, Syn, Why};
-pub use dry_run::{DryRun, Outcome};
+pub use dry_run::{DryRun, EFFECTS_MAX, Outcome};
 pub use error::{AuditError, SysplexError};
 pub use event::{Event, ScriptError, ScriptFault};
 pub use learn::{Collision, Heard};
