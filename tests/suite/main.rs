@@ -9,6 +9,7 @@ mod checkpoints;
 mod cli;
 mod crash;
 mod dev;
+mod displays;
 mod distributor;
 mod facility;
 mod format;
