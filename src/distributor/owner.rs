@@ -8,6 +8,7 @@ use super::decision::NoListener;
 use super::ports::Ports;
 use super::rule::Load;
 use super::rule::Rule;
+use super::server::{Scope, Server};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::profile::DistMethod;
@@ -54,8 +55,8 @@ pub(super) struct Peer {
     /// Its dynamic XCF addresses.
     pub(super) xcf: Vec<IpAddr>,
     pub(super) learnt: Learnt,
-    /// What its operator quiesced: a port, or `None` for all of it.
-    pub(super) quiesced: BTreeSet<Option<u16>>,
+    /// What its operator quiesced.
+    pub(super) quiesced: BTreeSet<Scope>,
 }
 
 /// How much of a stack's books is known.
@@ -88,7 +89,7 @@ pub struct PortRow {
     pub dynamic: bool,
     /// Flag Active of HOTSTANDBY: it gets everything now.
     pub standby_active: bool,
-    /// Whether its operator quiesced it.
+    /// Whether its operator quiesced every server that it has there.
     pub quiesced: bool,
 }
 
@@ -194,7 +195,10 @@ impl Distributor {
                     dynamic: !self.names(*port),
                     standby_active: rule.is_some_and(|rule| rule.method == DistMethod::HotStandby)
                         && at.turn.active() == Some(stack),
-                    quiesced: is_quiesced(peer, *port),
+                    quiesced: match at.ready(stack) {
+                        0 => peer.quiesced.iter().any(|scope| scope.covers(&Server::from(*port))),
+                        _ => !at.takes_work(stack, &peer.quiesced),
+                    },
                 });
             }
         }
@@ -217,9 +221,4 @@ impl Distributor {
             None => system,
         }
     }
-}
-
-/// Whether a target gets no new distributed connections of that port.
-pub(super) fn is_quiesced(peer: &Peer, port: u16) -> bool {
-    peer.quiesced.contains(&None) || peer.quiesced.contains(&Some(port))
 }

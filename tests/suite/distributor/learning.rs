@@ -4,7 +4,7 @@ use super::scenario::rules;
 use super::{dvipa, name};
 use crate::random::Random;
 use portplex::distributor::{Cause, Collision, Decision, Distributor, Flow, Heard, NoListener, Notice, Options};
-use portplex::distributor::{Report, Syn, Target};
+use portplex::distributor::{JobName, Report, Scope, Server, Syn, Target};
 use portplex::ident::BootMs;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -172,12 +172,15 @@ fn lost_late_and_doubled_changes_leave_the_owner_with_the_stacks_own_books() {
             let target = &mut targets[at].1;
             // Each stack has its own clients: what collides is shown elsewhere.
             let (client, port) = (at as u8 * 100 + random.below(6) as u8, 80 + random.below(3) as u16);
+            let job = (random.below(2) == 0).then(|| JobName::new("HTTPA").expect("a job name"));
             let change = match random.below(6) {
-                0 => Some(target.listen(port, random.below(3) as u16)),
+                0 => Some(target.listen(Server { port, job: job.clone() }, random.below(3) as u16)),
                 1 | 2 => target.open(NOW, flow(client, port), 60 * (random.below(2) as u16)),
                 3 => target.close(NOW, flow(client, port)),
-                4 => Some(target.quiesce(Some(port))),
-                _ => Some(target.resume(Some(port))),
+                kind => {
+                    let scope = job.map_or(Scope::Port(port), |job| Scope::PortOfJob(port, job));
+                    Some(target.set_quiesced(scope, kind == 4))
+                }
             };
             way.extend(change.filter(|_| random.below(8) > 0).map(Message::Notice));
             if random.below(2) == 0 {

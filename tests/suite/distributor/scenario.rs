@@ -15,7 +15,10 @@
 //!  3  SYS2    opens 5000 to eve.1     -> ok
 //!  3  SYS1    weighs 8 [on 80]
 //!  3  SYS1    health 50 [on 80]
-//!  3  SYS1    quiesces [80]    resumes [80]    stops 80
+//!  3  SYS1    quiesces [80] [job RSED]         resumes [80] [job RSED]
+//!  3  SYS1    listens 80 job RSED              stops 80 [job RSED]
+//!  4  SYS1    deactivates             -> over SYS2      VARY TCPIP,,SYSPLEX,DEACTIVATE
+//!  4  SYS1    reactivates             -> back SYS1
 //!  4  SYS1    obeys OPTIONS 10.1.1.1 PORT … DESTIP …    its only VIPADISTRIBUTE from now on
 //!  4  SYS1    surrenders              -> over SYS2      VIPADELETE
 //!  4  SYS1    fails                   -> over SYS2
@@ -29,8 +32,8 @@
 //! the books are audited.
 
 use super::{dvipa, name, profile};
-use portplex::distributor::{Claim, Decision, Flow, Load, Move, NoListener, Options, Rule, Status, Syn};
-use portplex::distributor::{Sysplex, SysplexError};
+use portplex::distributor::{Claim, Decision, Flow, JobName, Load, Move, NoListener, Options, Rule, Scope};
+use portplex::distributor::{Server, Syn, Sysplex, SysplexError};
 use portplex::ident::{BootMs, ConnectorName, Dvipa};
 use portplex::profile::Profile;
 use std::collections::BTreeMap;
@@ -147,10 +150,22 @@ impl Scene {
                     Err(error) => panic!("{error}"),
                 })
             }
-            "listens" => done(self.sysplex().listen(now, &name(who), dvipa(), number(0)?, number(1).unwrap_or(1))),
-            "stops" => done(self.sysplex().listen(now, &name(who), dvipa(), number(0)?, 0)),
-            "quiesces" => done(self.sysplex().quiesce(now, &name(who), dvipa(), number(0))),
-            "resumes" => done(self.sysplex().resume(now, &name(who), dvipa(), number(0))),
+            "listens" | "stops" => {
+                let ready = if does == "stops" { 0 } else { number(1).unwrap_or(1) };
+                let server = Server { port: number(0)?, job: job(words) };
+                done(self.sysplex().listen(now, &name(who), dvipa(), server, ready))
+            }
+            "quiesces" | "resumes" => {
+                let scope = match (number(0), job(words)) {
+                    (None, None) => Scope::Target,
+                    (Some(port), None) => Scope::Port(port),
+                    (Some(port), Some(job)) => Scope::PortOfJob(port, job),
+                    (None, Some(job)) => Scope::Job(job),
+                };
+                done(self.sysplex().set_quiesced(now, &name(who), &scope, does == "quiesces"))
+            }
+            "deactivates" => Some(moved(self.sysplex().deactivate(now, &name(who), dvipa()))),
+            "reactivates" => Some(moved(self.sysplex().reactivate(now, &name(who), dvipa()))),
             "weighs" | "health" => {
                 let (value, port) = (u8::try_from(number(0)?).ok()?, number(2));
                 let load = self.loads.entry((who.to_owned(), port)).or_default();
@@ -180,13 +195,8 @@ impl Scene {
             "is" => {
                 let standings = self.sysplex().standings(dvipa());
                 let standing = standings.iter().find(|standing| standing.stack.as_str() == who);
-                let text = match standing.and_then(|standing| standing.status) {
-                    Some(Status::Active) => "active",
-                    Some(Status::Moving) => "moving",
-                    Some(Status::Backup) => "backup",
-                    None => "nothing",
-                };
-                Some(text.to_owned())
+                let status = standing.and_then(|standing| standing.status);
+                Some(status.map_or("nothing".to_owned(), |status| status.to_string().to_lowercase()))
             }
             "has" => {
                 let distributor = self.sysplex().distributor(dvipa())?;
@@ -226,6 +236,23 @@ impl Scene {
     fn behind(&self, words: &[&str], word: &str) -> Option<ConnectorName> {
         let at = words.iter().position(|found| *found == word)?;
         Some(name(words[at + 1]))
+    }
+}
+
+/// The job that a step names.
+fn job(words: &[&str]) -> Option<JobName> {
+    let at = words.iter().position(|word| *word == "job")?;
+    Some(JobName::new(words[at + 1]).expect("a job name"))
+}
+
+/// What DEACTIVATE or REACTIVATE came to.
+fn moved(result: Result<Option<Move>, SysplexError>) -> String {
+    match result {
+        Ok(moved) => moved.map(|moved| told(&[(dvipa(), moved)])).unwrap_or_default(),
+        Err(SysplexError::NotConfigured { .. }) => "not-configured".to_owned(),
+        Err(SysplexError::Deactivated { .. }) => "deactivated-already".to_owned(),
+        Err(SysplexError::NotDeactivated { .. }) => "not-deactivated".to_owned(),
+        Err(error) => panic!("{error}"),
     }
 }
 
