@@ -61,7 +61,7 @@ impl Port {
         let is_first =
             |at: usize, stack: &ConnectorName| !self.listeners[..at].iter().any(|before| before.stack == *stack);
         let stacks = self.listeners.iter().map(|listener| &listener.stack).enumerate();
-        stacks.filter(move |(at, stack)| is_first(*at, *stack)).map(|(_, stack)| stack)
+        stacks.filter(move |(at, stack)| is_first(*at, stack)).map(|(_, stack)| stack)
     }
 
     /// Forgets what a stack has here.

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod explorer;
 mod learning;
+mod operator;
 mod pattern;
 mod scenario;
 mod sweep;
