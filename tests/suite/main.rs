@@ -6,6 +6,7 @@
 mod attach;
 mod checkpoints;
 mod cli;
+mod conformance;
 mod crash;
 mod dev;
 mod distributor;
