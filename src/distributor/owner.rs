@@ -171,6 +171,17 @@ impl Distributor {
         self.ports.get(&port).map_or(0, |at| at.ready(stack))
     }
 
+    /// Whether the operator quiesced every server that a stack has on the port; without any, whether
+    /// one of no known job would be.
+    #[must_use]
+    pub fn quiesced(&self, port: u16, stack: &ConnectorName) -> bool {
+        let Some(peer) = self.stacks.get(stack) else { return false };
+        match self.ports.get(&port).filter(|at| at.ready(stack) > 0) {
+            Some(at) => !at.takes_work(stack, &peer.quiesced),
+            None => peer.quiesced.iter().any(|scope| scope.covers(&Server::from(port))),
+        }
+    }
+
     /// The targets of every port that somebody listens on or that a statement names, in order:
     /// Netstat VDPT/-O.
     #[must_use]
@@ -195,10 +206,7 @@ impl Distributor {
                     dynamic: !self.names(*port),
                     standby_active: rule.is_some_and(|rule| rule.method == DistMethod::HotStandby)
                         && at.turn.active() == Some(stack),
-                    quiesced: match at.ready(stack) {
-                        0 => peer.quiesced.iter().any(|scope| scope.covers(&Server::from(*port))),
-                        _ => !at.takes_work(stack, &peer.quiesced),
-                    },
+                    quiesced: self.quiesced(*port, stack),
                 });
             }
         }

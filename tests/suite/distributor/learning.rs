@@ -141,16 +141,33 @@ fn the_port_table_shows_what_netstat_vdpt_shows() {
     owner.hear(NOW, &two.listen(9000, 1)).expect("no collision");
     owner.route(NOW, &syn(1, 80));
     owner.route(NOW, &syn(2, 80));
+    let job = JobName::new("HTTPA").expect("a job name");
+    owner.hear(NOW, &two.listen((9001, job.clone()), 1)).expect("no collision");
+    owner.hear(NOW, &two.set_quiesced(Scope::Job(job), true)).expect("no collision");
+    owner.hear(NOW, &one.set_quiesced(Scope::Port(80), true)).expect("no collision");
     let rows: Vec<String> = owner
         .rows()
         .iter()
         .map(|row| {
-            let flags = [(row.dynamic, "dynamic"), (row.standby_active, "active"), (row.method.is_none(), "listener")];
+            let flags = [
+                (row.dynamic, "dynamic"),
+                (row.standby_active, "active"),
+                (row.method.is_none(), "listener"),
+                (row.quiesced, "quiesced"),
+            ];
             let flags: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             format!("{} {} {} {} {} {}", row.port, row.stack, row.ready, row.total, row.active, flags.join(","))
         })
         .collect();
-    assert_eq!(rows, ["80 SYS1 0 0 0 ", "80 SYS2 2 2 2 active", "9000 SYS2 1 0 0 dynamic,listener"]);
+    assert_eq!(
+        rows,
+        [
+            "80 SYS1 0 0 0 quiesced",
+            "80 SYS2 2 2 2 active",
+            "9000 SYS2 1 0 0 dynamic,listener",
+            "9001 SYS2 1 0 0 dynamic,listener,quiesced"
+        ]
+    );
 }
 
 /// Something under way from a stack to the owner.
