@@ -6,7 +6,7 @@
 //! 3. A DVIPA has an owner exactly if somebody routes for it, and both are the same stack.
 //! 4. Every stack with a statement is in the chain or deactivated, never both; a deactivated one
 //!    neither has the DVIPA nor waits for it; without an owner nobody is left who would make it.
-//! 5. A stack is MOVING or QUIESCING exactly as long as it has connections.
+//! 5. A stack is MOVING or QUIESCING only as long as it has connections.
 //! 6. What the operator quiesced on a stack is quiesced for each of its DVIPAs.
 #![forbid(unsafe_code)]
 
