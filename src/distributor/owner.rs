@@ -40,12 +40,15 @@ pub struct Options {
     pub connections_max: usize,
     /// Most affinities of one DVIPA; further clients get none.
     pub affinities_max: usize,
+    /// Of so many connections of a port one goes to a target that gets none because its health is 0,
+    /// to see whether it is back; 0 = none does.
+    pub probe_every: u32,
 }
 
 impl Default for Options {
-    /// As the origin; about four million connections and a million affinities.
+    /// As the origin; about four million connections, a million affinities, every 64th a probe.
     fn default() -> Self {
-        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20 }
+        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20, probe_every: 64 }
     }
 }
 

@@ -74,11 +74,13 @@ impl Distributor {
         }
         // Cloned, so that whose turn it is can be noted beside the names that the candidates borrow.
         let mut turn = self.ports.get(&flow.port).map(|at| at.turn.clone()).unwrap_or_default();
-        let picked = turn.choose(method, standby, &candidates).ok_or(Cause::NoneReady)?;
+        let probed = turn.probe(method, self.options.probe_every, &candidates).map(|stack| (stack, Why::Probe));
+        let chosen = || turn.choose(method, standby, &candidates).map(|stack| (stack, Why::Method(method)));
+        let (picked, why) = probed.or_else(chosen).ok_or(Cause::NoneReady)?;
         if let Some(at) = self.ports.get_mut(&flow.port) {
             at.turn = turn;
         }
-        Ok((picked, Why::Method(method), affinity_s))
+        Ok((picked, why, affinity_s))
     }
 
     /// The rule of a port: one that names it, else one without PORT that has a target listening.

@@ -5,6 +5,7 @@
 //! stack NAME XCF define|backup N|target [whenidle] [creates] [bare]
 //! rule  OPTIONS 10.1.1.1 PORT … DESTIP …    a VIPADISTRIBUTE of every stack that is not bare
 //! reset                               no listener: reset instead of drop
+//! probe N                             every Nth connection probes a target of health 0
 //!
 //! at  who     does                    expected
 //!  0  SYS1    listens 80 [2]
@@ -51,6 +52,7 @@ pub(super) fn run(file: &str, text: &str) -> usize {
             ["=", ..] => scene = Scene::default(),
             ["stack", stack, ref rest @ ..] => scene.cast.push((stack.to_owned(), rest.join(" "))),
             ["rule", ..] => scene.rules.push(line["rule".len()..].trim().to_owned()),
+            ["probe", every] => scene.options.probe_every = every.parse().expect(&place),
             ["reset"] => scene.options.no_listener = NoListener::Reset,
             [at, who, does, ..] => {
                 let (step, expected) = line.split_once("->").unwrap_or((line, ""));

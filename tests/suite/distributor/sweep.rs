@@ -151,11 +151,12 @@ impl Model {
 #[test]
 fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
     let mut random = Random::seeded(0x0d15_7a1b);
-    let (mut moves, mut quiescing) = ([0; 5], 0);
+    let (mut moves, mut quiescing, mut probes) = ([0; 5], 0, 0);
     for run in 0..RUNS {
         let profiles = profiles(if run % 2 == 0 { "IMMEDIATE" } else { "WHENIDLE" });
         let no_listener = if run % 3 == 0 { NoListener::Reset } else { NoListener::Drop };
-        let mut sysplex = Sysplex::new(Options { no_listener, ..Options::default() });
+        let probe_every = [0, 3, 64][run as usize % 3];
+        let mut sysplex = Sysplex::new(Options { no_listener, probe_every, ..Options::default() });
         let (mut model, mut now) = (Model::default(), 1_000);
         for turn in 0..TURNS {
             let (stack, profile) = &profiles[random.below(u64::from(STACKS)) as usize];
@@ -256,6 +257,10 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
                     let has_owner = sysplex.owner(dvipa()).is_some();
                     let decision = sysplex.arrive(at, &Syn { flow, from });
                     model.judge(flow, &decision, has_owner, &what);
+                    if let Decision::Forward { why: Why::Probe, .. } = decision {
+                        assert!(probe_every > 0 && ![83, 9000, 9001, 9002].contains(&port), "{what}: a probe");
+                        probes += 1;
+                    }
                     Ok(())
                 }
             };
@@ -265,6 +270,7 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
     }
     assert!(moves.iter().all(|count| *count > 0), "each kind of move was seen: {moves:?}");
     assert!(quiescing > 0, "a stack was deactivated while it had connections");
+    assert!(probes > 0, "an ill target was probed");
 }
 
 /// A job, or none that is known.
