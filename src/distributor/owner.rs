@@ -174,6 +174,12 @@ impl Distributor {
         self.ports.get(&port).map_or(0, |at| at.ready(stack))
     }
 
+    /// The stacks that are targets of a rule, by name.
+    pub fn targets(&self, rule: &Rule) -> impl Iterator<Item = &ConnectorName> {
+        let is_target = move |peer: &Peer| rule.part(self.dvipa, &peer.xcf).is_some();
+        self.stacks.iter().filter(move |(_, peer)| is_target(peer)).map(|(stack, _)| stack)
+    }
+
     /// Whether the operator quiesced every server that a stack has on the port; without any, whether
     /// one of no known job would be.
     #[must_use]
@@ -185,8 +191,8 @@ impl Distributor {
         }
     }
 
-    /// The targets of every port that somebody listens on or that a statement names, in order:
-    /// Netstat VDPT/-O.
+    /// The targets of every port that somebody listens on or did so, in order: Netstat VDPT/-O. Ports
+    /// of a rule that nobody ever listened on are not among them: see [`targets`](Self::targets).
     #[must_use]
     pub fn rows(&self) -> Vec<PortRow> {
         let mut rows = Vec::new();
@@ -222,7 +228,8 @@ impl Distributor {
     }
 
     /// Weight and health of a server; without a word about it, of its system.
-    pub(super) fn load(&self, stack: &ConnectorName, port: u16) -> Load {
+    #[must_use]
+    pub fn load(&self, stack: &ConnectorName, port: u16) -> Load {
         let of = |port| self.loads.get(&(stack.clone(), port)).copied();
         let system = of(None).unwrap_or_default();
         match of(Some(port)) {

@@ -9,6 +9,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod dev;
+mod displays;
 mod distributor;
 mod facility;
 mod format;
