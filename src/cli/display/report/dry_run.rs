@@ -34,7 +34,7 @@ pub(crate) struct DryRunArgs {
 pub(crate) const EVENTS: &str = "\
 Events, one a line; # and ; begin comments, case and blanks do not matter:
   listen  SYS1.TCPIP 10.1.1.1 4035 [2] [job RSED]    so many programs listen; ANY: on every DVIPA
-  stop    SYS1.TCPIP 10.1.1.1 4035 [job RSED]        none of them listens any longer
+  stop    SYS1.TCPIP 10.1.1.1 4035 [job RSED]        none of them listens any longer; ANY: on none
   arrive  203.0.113.7:50000 10.1.1.1 4035 [from SYS2.TCPIP]    a connection request
   connect SYS2.TCPIP 10.1.1.1:23937 203.0.113.9:443            a stack opens a connection
   close   203.0.113.7:50000 10.1.1.1 4035   a connection ends
