@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 
 /// Most sockets and DVIPAs that the events of one dry run may concern, all in all: an event for every
 /// DVIPA concerns each of them, and a stack that goes or comes every socket too.
-pub const EFFECTS_MAX: usize = 1 << 22;
+pub const EFFECTS_MAX: usize = 1 << 20;
 
 /// A sysplex, its stacks' profiles, and the time since it began.
 #[derive(Clone, Debug)]
@@ -446,7 +446,7 @@ mod tests {
         run.effects = EFFECTS_MAX - 5;
         assert_eq!(last(&mut run, "listen SYS1.TCPIP ANY 992"), "");
         assert!(last(&mut run, "fail SYS1.TCPIP").starts_with("10.1.1.1 taken over"));
-        assert!(last(&mut run, "listen SYS2.TCPIP ANY 992").contains("concern more than 4194304 sockets and DVIPAs"));
+        assert!(last(&mut run, "listen SYS2.TCPIP ANY 992").contains("concern more than 1048576 sockets and DVIPAs"));
         assert_eq!(numbers(&run, "SYS2.TCPIP"), []);
     }
 }

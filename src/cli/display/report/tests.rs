@@ -111,7 +111,7 @@ fn sums(all: impl Iterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
 fn the_reports_agree_with_each_other_whatever_happens() {
     let mut random = Random::seeded(30);
     let mut seen = [0_usize; 3];
-    for _ in 0..120 {
+    for _ in 0..50 {
         let script = script(&mut random, 60);
         let scene = Scene::of(given(), Some(script.as_bytes())).expect("a script");
         let (vdpt, vcrt, conn) = (vdpt::json(&scene), vcrt::json(&scene), conn::json(&scene));
@@ -167,7 +167,7 @@ fn the_reports_agree_with_each_other_whatever_happens() {
         assert_eq!(ready, listening, "VDPT Rdy and CONN\n{script}");
         seen = [seen[0] + of_owner.len(), seen[1] + of_others.len(), seen[2] + total.len()];
     }
-    assert!(seen.iter().all(|count| *count > 100), "the scripts are worth something: {seen:?}");
+    assert!(seen.iter().all(|count| *count > 50), "the scripts are worth something: {seen:?}");
 }
 
 /// What arrived and went to a stack, by stack, DVIPA and port, as the events' outcomes say.
@@ -267,7 +267,7 @@ fn no_profile_and_no_script_make_a_report_panic() {
         ";",
         "\n",
     ];
-    for _ in 0..400 {
+    for _ in 0..200 {
         let mut text = |length: u64| {
             let words: Vec<&str> = (0..random.below(length)).map(|_| random.one(&words)).collect();
             words.join(" ")
