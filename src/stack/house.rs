@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+/// How often closed connections are looked at where none rests, ms.
+const TURN_MS: u64 = 60_000;
+
 impl Stack {
     /// Does what is due: takes up answers, lets ports go whose rest is over, renews the lease,
     /// fetches and gives back groups, leaves lists, stops at the deadline. Never waits for the
@@ -66,9 +69,10 @@ impl Stack {
 }
 
 impl Core {
-    /// Connections that were closed are one interval older.
+    /// Connections that were closed are one interval older. Without one there may be some from before.
     fn turn(&mut self, now: BootMs, interval_ms: u64) {
-        if now.0.saturating_sub(self.turned.0) >= interval_ms {
+        let every_ms = if interval_ms == 0 { TURN_MS } else { interval_ms };
+        if now.0.saturating_sub(self.turned.0) >= every_ms {
             self.turned = now;
             self.lists.values().for_each(|list| list.hand.turn());
             self.own.hand.turn();

@@ -13,6 +13,36 @@
 //! - [`obey`](Stack::obey): another data set for the running stack;
 //! - [`tick`](Stack::tick): what has to be done now and then, by [`Housekeeper`] or by the caller.
 //!
+//! ```
+//! use portplex::facility::{self, LocalFacility};
+//! use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, ProcessId};
+//! use portplex::profile::parse;
+//! use portplex::stack::{Options, Stack};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! let facility = LocalFacility::open(dir, &facility::Options { create: true, ..Default::default() })?;
+//! let (profile, _) = parse(
+//!     b"VIPADYNAMIC
+//!         VIPADEFINE MOVEABLE IMMEDIATE 255.255.255.0 10.1.1.1
+//!         VIPADISTRIBUTE DEFINE SYSPLEXPORTS 10.1.1.1 PORT 4035 DESTIP ALL
+//!       ENDVIPADYNAMIC",
+//! );
+//! let identity = Identity { machine: MachineId(1), boot: BootId(1), process: ProcessId(1) };
+//! let (stack, _) =
+//!     Stack::start(Arc::new(facility), ConnectorName::new("SYS1")?, profile, identity, Options::default())?;
+//!
+//! let dvipa: Dvipa = "10.1.1.1".parse()?;
+//! let bound = stack.bind(dvipa, 0)?; // no other stack can have this port now
+//! let connection = stack.connect(dvipa, "203.0.113.7:443".parse()?)?;
+//! stack.close(connection);
+//! stack.release(bound);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What it never does: use a port before its grant was answered, or after its release was sent;
 //! hand out what an earlier life left before the kernel's sockets were read, or anything after the
 //! deadline that it promised; forget a port because an answer was lost; hand out a port that was

@@ -6,7 +6,7 @@ use super::Local;
 use super::Stack;
 use super::StackError;
 use super::core::target;
-use super::hand::Picked;
+use super::hand::{Picked, Place};
 use crate::facility::CallError;
 use crate::ident::Dvipa;
 use crate::ident::PortMask;
@@ -44,8 +44,7 @@ impl Stack {
         let mut core = self.core.lock();
         core.look(target, self.now());
         core.alive()?;
-        let own = super::hand::Place::Used;
-        if core.own.hand.ports.look(port).0 == own {
+        if matches!(core.own.hand.ports.look(port).0, Place::Used | Place::Shared) {
             return Err(StackError::InUse { local, port });
         }
         let list = core.lists.get_mut(&target).ok_or(StackError::NotSysplexPorts { local })?;

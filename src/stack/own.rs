@@ -79,6 +79,12 @@ impl Own {
         self.in_use(group).and(mask)
     }
 
+    /// Groups that may have ports in use.
+    fn touched(&self) -> impl Iterator<Item = GroupNumber> {
+        let left_over = self.hand.all().map(|(group, _)| group);
+        self.taken.iter().copied().chain(left_over)
+    }
+
     fn in_use(&self, group: GroupNumber) -> PortMask {
         self.ports_in(group, |place| matches!(place, Place::Used | Place::Shared))
     }
@@ -149,14 +155,13 @@ impl Core {
         let View { profile, allowable, own_allowable, .. } = view;
         let granted = self.granted_ports();
         self.bar_own(own_allowable, &granted);
-        let own: Vec<PortMask> = GroupNumber::all().map(|group| self.own.in_use(group)).collect();
+        let mut own = [0; GroupNumber::COUNT as usize];
+        for group in self.own.touched() {
+            own[group.index()] = self.own.in_use(group).0;
+        }
         for (target, list) in &mut self.lists {
-            let own = |group: GroupNumber| own[group.index()].0;
             let barred = barred(*target, profile, allowable);
-            let words = GroupNumber::all().map(|group| barred.mask(group).0 | own(group));
-            let mut all = [0; GroupNumber::COUNT as usize];
-            all.iter_mut().zip(words).for_each(|(word, barred)| *word = barred);
-            list.hand.bar(PortSet::from_words(all));
+            list.hand.bar(PortSet::from_words(std::array::from_fn(|at| barred.words()[at] | own[at])));
         }
     }
 

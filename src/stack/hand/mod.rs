@@ -129,14 +129,15 @@ impl Hand {
         self.hand_out(over);
     }
 
-    /// A port came back that the queue had no room for.
+    /// A port came back, and maybe the queue had no room for it.
     pub(super) fn came_back(&mut self, now: BootMs, port: u16) {
         self.look(now);
+        if self.ports.look(port).0 != Place::Resting || self.rest.has(port) {
+            return;
+        }
         self.ports.returned.grow();
         let mut over = Vec::new();
-        if self.ports.look(port).0 == Place::Resting && !self.rest.has(port) {
-            self.rest.begin(now, port, &mut over);
-        }
+        self.rest.begin(now, port, &mut over);
         over.retain(|port| self.rested(*port));
         self.hand_out(over);
     }
