@@ -102,13 +102,14 @@ impl DryRun {
             return Err(ScriptFault::TooMuch);
         }
         match event {
-            Event::Listen { stack, dvipa, port, ready } => {
+            Event::Listen { stack, dvipa, server, ready } => {
                 self.must_be_there(stack)?;
                 for dvipa in self.meant(*dvipa)? {
-                    self.sysplex.listen(now, stack, dvipa, *port, *ready).map_err(fault)?;
-                    match ready {
-                        0 => self.forget(stack, (dvipa, *port, None)),
-                        _ => self.number(stack, (dvipa, *port, None)),
+                    self.sysplex.listen(now, stack, dvipa, server.clone(), *ready).map_err(fault)?;
+                    // Another job may go on listening on the port.
+                    match self.sysplex.books(stack, dvipa).map_or(0, |books| books.ready(server.port)) {
+                        0 => self.forget(stack, (dvipa, server.port, None)),
+                        _ => self.number(stack, (dvipa, server.port, None)),
                     }
                 }
                 Ok(Outcome::Done)
@@ -143,16 +144,20 @@ impl DryRun {
                 let moved = self.sysplex.close(now, *flow);
                 Ok(moved.map_or(Outcome::Done, |moved| Outcome::Moved(vec![(flow.dvipa, moved)])))
             }
-            Event::Quiesce { stack, dvipa, port, quiesced } => {
+            Event::Quiesce { stack, scope, quiesced } => {
                 self.must_be_there(stack)?;
-                for dvipa in self.meant(*dvipa)? {
-                    let done = match quiesced {
-                        true => self.sysplex.quiesce(now, stack, dvipa, *port),
-                        false => self.sysplex.resume(now, stack, dvipa, *port),
-                    };
-                    done.map_err(fault)?;
-                }
+                self.sysplex.set_quiesced(now, stack, scope, *quiesced).map_err(fault)?;
                 Ok(Outcome::Done)
+            }
+            Event::Deactivate { stack, dvipa } | Event::Reactivate { stack, dvipa } => {
+                self.must_be_there(stack)?;
+                self.meant(Some(*dvipa))?;
+                let moved = match event {
+                    Event::Deactivate { .. } => self.sysplex.deactivate(now, stack, *dvipa),
+                    _ => self.sysplex.reactivate(now, stack, *dvipa),
+                };
+                let moved = moved.map_err(fault)?;
+                Ok(moved.map_or(Outcome::Done, |moved| Outcome::Moved(vec![(*dvipa, moved)])))
             }
             Event::Load { stack, server, weight, health_percent } => {
                 self.must_be_there(stack)?;
@@ -262,11 +267,10 @@ impl DryRun {
     fn effects_of(&self, event: &Event) -> usize {
         let sockets = || self.sockets.values().map(|sockets| sockets.numbers.len()).sum::<usize>();
         match event {
-            Event::Listen { dvipa: None, .. } | Event::Quiesce { dvipa: None, .. } | Event::Load { .. } => {
-                self.dvipas.len()
-            }
+            Event::Listen { dvipa: None, .. } | Event::Quiesce { .. } | Event::Load { .. } => self.dvipas.len(),
+            Event::Deactivate { .. } | Event::Reactivate { .. } => self.profiles.len() + sockets(),
             Event::Fail { .. } | Event::Join { .. } => self.dvipas.len() * self.profiles.len() + sockets(),
-            Event::Listen { .. } | Event::Quiesce { .. } | Event::Arrive { .. } | Event::Connect { .. } => 1,
+            Event::Listen { .. } | Event::Arrive { .. } | Event::Connect { .. } => 1,
             Event::Close { .. } | Event::Wait { .. } => 1,
         }
     }
@@ -305,6 +309,7 @@ fn fault(error: SysplexError) -> ScriptFault {
         SysplexError::UnknownStack { stack } => ScriptFault::NotJoined { stack },
         SysplexError::AlreadyJoined { stack } => ScriptFault::AlreadyJoined { stack },
         SysplexError::Collision(Collision { flow, .. }) => ScriptFault::NoConnection { flow },
+        error => ScriptFault::Refused { error },
     }
 }
 

@@ -3,7 +3,9 @@
 
 use super::decision::Flow;
 use super::dry_run::EFFECTS_MAX;
+use super::error::SysplexError;
 use super::script::{EVENTS_MAX, SCRIPT_LENGTH_MAX};
+use super::server::{Scope, Server};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 
@@ -16,8 +18,8 @@ pub enum Event {
         stack: ConnectorName,
         /// The DVIPA; `None` for ANY: every DVIPA.
         dvipa: Option<Dvipa>,
-        /// The port, 1 to 65,535.
-        port: u16,
+        /// Port and job.
+        server: Server,
         /// How many; 0 = none any longer.
         ready: u16,
     },
@@ -40,16 +42,28 @@ pub enum Event {
         /// The connection.
         flow: Flow,
     },
-    /// The operator quiesces or resumes a stack.
+    /// The operator quiesces or resumes servers of a stack.
     Quiesce {
         /// The stack.
         stack: ConnectorName,
-        /// For one DVIPA; `None` for all.
-        dvipa: Option<Dvipa>,
-        /// One port; `None` for the whole target.
-        port: Option<u16>,
+        /// Which ones.
+        scope: Scope,
         /// Quiesced rather than resumed.
         quiesced: bool,
+    },
+    /// The operator deactivates a DVIPA on a stack.
+    Deactivate {
+        /// The stack.
+        stack: ConnectorName,
+        /// The DVIPA.
+        dvipa: Dvipa,
+    },
+    /// The operator takes that back.
+    Reactivate {
+        /// The stack.
+        stack: ConnectorName,
+        /// The DVIPA.
+        dvipa: Dvipa,
     },
     /// A workload manager's word on a stack's system, or on one server.
     Load {
@@ -110,7 +124,8 @@ pub enum ScriptFault {
     NotText,
     /// A word that begins no event.
     #[error(
-        "{word} is no event: write listen, stop, arrive, connect, close, quiesce, resume, load, fail, join or wait"
+        "{word} is no event: write listen, stop, arrive, connect, close, quiesce, resume, deactivate, reactivate, load, \
+         fail, join or wait"
     )]
     UnknownEvent {
         /// The word.
@@ -169,6 +184,12 @@ pub enum ScriptFault {
         dvipa: Dvipa,
         /// Those that are.
         given: String,
+    },
+    /// The operator cannot say that.
+    #[error("{error}")]
+    Refused {
+        /// Why.
+        error: SysplexError,
     },
     /// Nobody has that connection.
     #[error("no stack has the connection {flow}: close one that arrived or was opened and is not closed yet")]

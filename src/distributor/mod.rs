@@ -14,6 +14,9 @@
 //! 4. nobody: it is dropped, and the client times out, as the SYSPLEXPORTS text has it, also if a
 //!    stack holds the port. A reset instead is an option that the origin lacks.
 //!
+//! An operator's words count beside the rules: QUIESCE and RESUME for servers of one stack
+//! ([`Scope`]), DEACTIVATE and REACTIVATE for a DVIPA on one stack.
+//!
 //! [`Distributor`] is what the owner knows of one DVIPA, [`Target`] what each stack knows of its own
 //! part; [`Succession`] says who the owner is. [`Sysplex`] puts them together. The targets' books
 //! are the truth and the owner's a copy of them: a new owner learns every listener and connection
@@ -58,11 +61,13 @@ mod error;
 mod event;
 mod learn;
 mod notice;
+mod operator;
 mod owner;
 mod ports;
 mod route;
 mod rule;
 mod script;
+mod server;
 mod succession;
 mod sysplex;
 mod takeover;
@@ -78,6 +83,7 @@ pub use notice::{AffinityHeld, Change, Notice, Report};
 pub use owner::{Distributor, Options, PortRow};
 pub use rule::{Load, Rule, Standby};
 pub use script::{EVENTS_MAX, SCRIPT_LENGTH_MAX, parse_script};
+pub use server::{JobName, JobNameError, Scope, Server};
 pub use succession::{Move, Status, Succession};
 pub use sysplex::{Standing, Sysplex};
 pub use target::Target;

@@ -8,6 +8,7 @@ use super::decision::NoListener;
 use super::ports::Ports;
 use super::rule::Load;
 use super::rule::Rule;
+use super::server::{Scope, Server};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::profile::DistMethod;
@@ -39,12 +40,15 @@ pub struct Options {
     pub connections_max: usize,
     /// Most affinities of one DVIPA; further clients get none.
     pub affinities_max: usize,
+    /// Of so many connections of a port one goes to a target that gets none because its health is 0,
+    /// to see whether it is back; 0 = none does.
+    pub probe_every: u32,
 }
 
 impl Default for Options {
-    /// As the origin; about four million connections and a million affinities.
+    /// As the origin; about four million connections, a million affinities, every 64th a probe.
     fn default() -> Self {
-        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20 }
+        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20, probe_every: 64 }
     }
 }
 
@@ -54,8 +58,8 @@ pub(super) struct Peer {
     /// Its dynamic XCF addresses.
     pub(super) xcf: Vec<IpAddr>,
     pub(super) learnt: Learnt,
-    /// What its operator quiesced: a port, or `None` for all of it.
-    pub(super) quiesced: BTreeSet<Option<u16>>,
+    /// What its operator quiesced.
+    pub(super) quiesced: BTreeSet<Scope>,
 }
 
 /// How much of a stack's books is known.
@@ -88,7 +92,7 @@ pub struct PortRow {
     pub dynamic: bool,
     /// Flag Active of HOTSTANDBY: it gets everything now.
     pub standby_active: bool,
-    /// Whether its operator quiesced it.
+    /// Whether its operator quiesced every server that it has there.
     pub quiesced: bool,
 }
 
@@ -176,10 +180,15 @@ impl Distributor {
         self.stacks.iter().filter(move |(_, peer)| is_target(peer)).map(|(stack, _)| stack)
     }
 
-    /// Whether the operator quiesced that port of a stack, or all of it.
+    /// Whether the operator quiesced every server that a stack has on the port; without any, whether
+    /// one of no known job would be.
     #[must_use]
     pub fn quiesced(&self, port: u16, stack: &ConnectorName) -> bool {
-        self.stacks.get(stack).is_some_and(|peer| is_quiesced(peer, port))
+        let Some(peer) = self.stacks.get(stack) else { return false };
+        match self.ports.get(&port).filter(|at| at.ready(stack) > 0) {
+            Some(at) => !at.takes_work(stack, &peer.quiesced),
+            None => peer.quiesced.iter().any(|scope| scope.covers(&Server::from(port))),
+        }
     }
 
     /// The targets of every port that somebody listens on or did so, in order: Netstat VDPT/-O. Ports
@@ -206,7 +215,7 @@ impl Distributor {
                     dynamic: !self.names(*port),
                     standby_active: rule.is_some_and(|rule| rule.method == DistMethod::HotStandby)
                         && at.turn.active() == Some(stack),
-                    quiesced: is_quiesced(peer, *port),
+                    quiesced: self.quiesced(*port, stack),
                 });
             }
         }
@@ -230,9 +239,4 @@ impl Distributor {
             None => system,
         }
     }
-}
-
-/// Whether a target gets no new distributed connections of that port.
-pub(super) fn is_quiesced(peer: &Peer, port: u16) -> bool {
-    peer.quiesced.contains(&None) || peer.quiesced.contains(&Some(port))
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! # comments start with # or ;
-//! listen  SYS1.TCPIP 10.1.1.1 4035 [2]          that many programs listen; ANY: on every DVIPA
-//! stop    SYS1.TCPIP 10.1.1.1 4035              nobody listens any longer
+//! listen  SYS1.TCPIP 10.1.1.1 4035 [2] [job RSED]    that many programs listen; ANY: on every DVIPA
+//! stop    SYS1.TCPIP 10.1.1.1 4035 [job RSED]        none of them listens any longer
 //! arrive  203.0.113.7:50000 10.1.1.1 4035 [from SYS2.TCPIP]    a client's connection request
 //! connect SYS2.TCPIP 10.1.1.1:23937 203.0.113.9:443            a stack opens a connection
 //! close   203.0.113.7:50000 10.1.1.1 4035       a connection ends
-//! quiesce SYS1.TCPIP [10.1.1.1] [4035]          VARY TCPIP,,SYSPLEX,QUIESCE
-//! resume  SYS1.TCPIP [10.1.1.1] [4035]          VARY TCPIP,,SYSPLEX,RESUME
+//! quiesce SYS1.TCPIP [4035] [job RSED]          VARY TCPIP,,SYSPLEX,QUIESCE; neither: TARGET
+//! resume  SYS1.TCPIP [4035] [job RSED]          VARY TCPIP,,SYSPLEX,RESUME
+//! deactivate SYS1.TCPIP 10.1.1.1                VARY TCPIP,,SYSPLEX,DEACTIVATE
+//! reactivate SYS1.TCPIP 10.1.1.1                VARY TCPIP,,SYSPLEX,REACTIVATE
 //! load    SYS1.TCPIP wlm=8 health=50 [10.1.1.1 4035]           of the system, or of one server
 //! fail    SYS1.TCPIP
 //! join    SYS1.TCPIP
@@ -21,6 +23,7 @@
 
 use super::decision::Flow;
 use super::event::{Event, ScriptError, ScriptFault};
+use super::server::{JobName, Scope, Server};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use std::net::IpAddr;
@@ -65,13 +68,11 @@ fn event_of(line: &str) -> Result<Option<Event>, ScriptFault> {
     };
     words.form = form;
     let event = match *name {
-        "listen" => Event::Listen {
-            stack: words.stack()?,
-            dvipa: words.dvipa_or_any()?,
-            port: words.port()?,
-            ready: words.optional("how many programs, 0 to 65535", |word| word.parse().ok())?.unwrap_or(1),
-        },
-        "stop" => Event::Listen { stack: words.stack()?, dvipa: words.dvipa_or_any()?, port: words.port()?, ready: 0 },
+        "listen" | "stop" => {
+            let (stack, dvipa, port) = (words.stack()?, words.dvipa_or_any()?, words.port()?);
+            let ready = if *name == "stop" { 0 } else { words.programs()? };
+            Event::Listen { stack, dvipa, server: Server { port, job: words.job()? }, ready }
+        }
         "arrive" => {
             let flow = words.flow()?;
             let from = match words.next() {
@@ -91,12 +92,13 @@ fn event_of(line: &str) -> Result<Option<Event>, ScriptFault> {
         "fail" => Event::Fail { stack: words.stack()? },
         "join" => Event::Join { stack: words.stack()? },
         "wait" => Event::Wait { ms: words.needed("seconds, 0 to 9999999.999", milliseconds)? },
-        _ => Event::Quiesce {
-            stack: words.stack()?,
-            dvipa: words.if_it_is(|word| word.parse().ok()),
-            port: words.optional("a port, 1 to 65535", port_of)?,
-            quiesced: *name == "quiesce",
-        },
+        "deactivate" => {
+            Event::Deactivate { stack: words.stack()?, dvipa: words.needed(DVIPA, |word| word.parse().ok())? }
+        }
+        "reactivate" => {
+            Event::Reactivate { stack: words.stack()?, dvipa: words.needed(DVIPA, |word| word.parse().ok())? }
+        }
+        _ => Event::Quiesce { stack: words.stack()?, scope: words.scope()?, quiesced: *name == "quiesce" },
     };
     match words.next() {
         Some(word) => Err(ScriptFault::Surplus { word: shown(word), form }),
@@ -105,14 +107,16 @@ fn event_of(line: &str) -> Result<Option<Event>, ScriptFault> {
 }
 
 /// Every event and how it is written.
-const FORMS: [(&str, &str); 11] = [
-    ("listen", "listen STACK DVIPA|ANY PORT [PROGRAMS]"),
-    ("stop", "stop STACK DVIPA|ANY PORT"),
+const FORMS: [(&str, &str); 13] = [
+    ("listen", "listen STACK DVIPA|ANY PORT [PROGRAMS] [job JOB]"),
+    ("stop", "stop STACK DVIPA|ANY PORT [job JOB]"),
     ("arrive", "arrive CLIENT:PORT DVIPA PORT [from STACK]"),
     ("connect", "connect STACK DVIPA:PORT PEER:PORT"),
     ("close", "close PEER:PORT DVIPA PORT"),
-    ("quiesce", "quiesce STACK [DVIPA] [PORT]"),
-    ("resume", "resume STACK [DVIPA] [PORT]"),
+    ("quiesce", "quiesce STACK [PORT] [job JOB]"),
+    ("resume", "resume STACK [PORT] [job JOB]"),
+    ("deactivate", "deactivate STACK DVIPA"),
+    ("reactivate", "reactivate STACK DVIPA"),
     ("load", "load STACK [wlm=WEIGHT] [health=PERCENT] [DVIPA PORT]"),
     ("fail", "fail STACK"),
     ("join", "join STACK"),
@@ -164,6 +168,38 @@ impl<'a> Words<'a> {
 
     fn port(&mut self) -> Result<u16, ScriptFault> {
         self.needed(PORT, port_of)
+    }
+
+    /// How many programs; one if the line ends or goes on with the job.
+    fn programs(&mut self) -> Result<u16, ScriptFault> {
+        if self.is_at_job() {
+            return Ok(1);
+        }
+        Ok(self.optional("how many programs, 0 to 65535", |word| word.parse().ok())?.unwrap_or(1))
+    }
+
+    fn is_at_job(&self) -> bool {
+        self.words.get(self.at).is_some_and(|word| word.eq_ignore_ascii_case("job"))
+    }
+
+    /// `job NAME`, if it comes next.
+    fn job(&mut self) -> Result<Option<JobName>, ScriptFault> {
+        if !self.is_at_job() {
+            return Ok(None);
+        }
+        self.at += 1;
+        self.needed("a job name", |word| JobName::new(word).ok()).map(Some)
+    }
+
+    /// What QUIESCE or RESUME name.
+    fn scope(&mut self) -> Result<Scope, ScriptFault> {
+        let port = if self.is_at_job() { None } else { self.optional(PORT, port_of)? };
+        Ok(match (port, self.job()?) {
+            (None, None) => Scope::Target,
+            (Some(port), None) => Scope::Port(port),
+            (Some(port), Some(job)) => Scope::PortOfJob(port, job),
+            (None, Some(job)) => Scope::Job(job),
+        })
     }
 
     fn dvipa_or_any(&mut self) -> Result<Option<Dvipa>, ScriptFault> {
@@ -292,8 +328,19 @@ mod tests {
         assert_eq!(events("wait 1.5"), [Event::Wait { ms: 1_500 }]);
         assert_eq!(events("wait 0.05"), [Event::Wait { ms: 50 }]);
         let stack = ConnectorName::new("S").expect("a name");
-        let one_port = Event::Quiesce { stack, dvipa: None, port: Some(80), quiesced: true };
-        assert_eq!(events("quiesce S 80"), [one_port]);
+        let job = JobName::new("HTTPA").expect("a job name");
+        for (text, scope) in [
+            ("quiesce S", Scope::Target),
+            ("quiesce S 80", Scope::Port(80)),
+            ("quiesce S 80 JOB httpa", Scope::PortOfJob(80, job.clone())),
+            ("quiesce S job HTTPA", Scope::Job(job.clone())),
+        ] {
+            assert_eq!(events(text), [Event::Quiesce { stack: stack.clone(), scope, quiesced: true }], "{text}");
+        }
+        let server = Server { port: 80, job: Some(job) };
+        let listens = |ready| Event::Listen { stack: stack.clone(), dvipa: None, server: server.clone(), ready };
+        assert_eq!(events("listen S ANY 80 job HTTPA\nlisten S any 80 2 job HTTPA"), [listens(1), listens(2)]);
+        assert_eq!(events("stop S ANY 80 job httpa"), [listens(0)]);
         assert_eq!(events("load S health=50 wlm=8"), events("load S WLM=8 Health=50"));
         assert_eq!(events("# nothing\n\n ; at all"), []);
     }
@@ -302,7 +349,7 @@ mod tests {
     fn every_mistake_is_named_with_its_line_and_what_to_write() {
         for (text, said) in [
             ("\nfrobnicate", "2: frobnicate is no event: write listen, stop, arrive,"),
-            ("listen", "1: a stack's name is missing: write listen STACK DVIPA|ANY PORT [PROGRAMS]"),
+            ("listen", "1: a stack's name is missing: write listen STACK DVIPA|ANY PORT [PROGRAMS] [job"),
             ("listen a_b! ANY 80", "1: a_b! is not a stack's name"),
             ("listen S 0.0.0.0 80", "1: 0.0.0.0 is not a DVIPA's address or ANY"),
             ("listen S ANY 0", "1: 0 is not a port, 1 to 65535"),
@@ -320,6 +367,10 @@ mod tests {
             ("wait 1.", "1: 1. is not seconds"),
             ("wait 12345678", "1: 12345678 is not seconds"),
             ("quiesce S ten", "1: ten is not a port"),
+            ("quiesce S 80 job", "1: a job name is missing: write quiesce STACK [PORT] [job JOB]"),
+            ("resume S job 1A", "1: 1A is not a job name"),
+            ("stop S ANY 80 2", "1: 2 is one word too many"),
+            ("deactivate S", "1: a DVIPA's address is missing: write deactivate STACK DVIPA"),
         ] {
             assert!(fault(text).starts_with(said), "{text}: {}", fault(text));
         }
@@ -340,8 +391,10 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         let mut state = 7_u64;
-        let pieces =
-            ["listen ", "load ", "wlm=", "S ", "10.1.1.1", "..", ":", "[::1]", "80 ", "é", "\n", "0", "#", "."];
+        let pieces = [
+            "listen ", "quiesce ", "job ", "load ", "wlm=", "S ", "10.1.1.1", "..", ":", "[::1]", "80 ", "é", "\n",
+            "0", "#", ".",
+        ];
         for _ in 0..20_000 {
             let mut text = Vec::new();
             for _ in 0..12 {

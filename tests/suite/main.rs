@@ -7,6 +7,7 @@ mod allocations;
 mod attach;
 mod checkpoints;
 mod cli;
+mod conformance;
 mod crash;
 mod dev;
 mod displays;

@@ -5,6 +5,7 @@
 //! stack NAME XCF define|backup N|target [whenidle] [creates] [bare]
 //! rule  OPTIONS 10.1.1.1 PORT … DESTIP …    a VIPADISTRIBUTE of every stack that is not bare
 //! reset                               no listener: reset instead of drop
+//! probe N                             every Nth connection probes a target of health 0
 //!
 //! at  who     does                    expected
 //!  0  SYS1    listens 80 [2]
@@ -15,7 +16,10 @@
 //!  3  SYS2    opens 5000 to eve.1     -> ok
 //!  3  SYS1    weighs 8 [on 80]
 //!  3  SYS1    health 50 [on 80]
-//!  3  SYS1    quiesces [80]    resumes [80]    stops 80
+//!  3  SYS1    quiesces [80] [job RSED]         resumes [80] [job RSED]
+//!  3  SYS1    listens 80 job RSED              stops 80 [job RSED]
+//!  4  SYS1    deactivates             -> over SYS2      VARY TCPIP,,SYSPLEX,DEACTIVATE
+//!  4  SYS1    reactivates             -> back SYS1
 //!  4  SYS1    obeys OPTIONS 10.1.1.1 PORT … DESTIP …    its only VIPADISTRIBUTE from now on
 //!  4  SYS1    surrenders              -> over SYS2      VIPADELETE
 //!  4  SYS1    fails                   -> over SYS2
@@ -32,7 +36,7 @@
 
 use super::{dvipa, name, profile};
 use portplex::distributor::{
-    Decision, DryRun, Flow, Move, NoListener, Options, Outcome, Rule, ScriptFault, Status, Sysplex, parse_script,
+    Decision, DryRun, Flow, Move, NoListener, Options, Outcome, Rule, ScriptFault, Sysplex, SysplexError, parse_script,
 };
 use portplex::ident::{ConnectorName, Dvipa};
 use portplex::profile::Profile;
@@ -51,6 +55,7 @@ pub(super) fn run(file: &str, text: &str) -> usize {
             ["=", ..] => scene = Scene::default(),
             ["stack", stack, ref rest @ ..] => scene.cast.push((stack.to_owned(), rest.join(" "))),
             ["rule", ..] => scene.rules.push(line["rule".len()..].trim().to_owned()),
+            ["probe", every] => scene.options.probe_every = every.parse().expect(&place),
             ["reset"] => scene.options.no_listener = NoListener::Reset,
             [at, who, does, ..] => {
                 let (step, expected) = line.split_once("->").unwrap_or((line, ""));
@@ -153,10 +158,18 @@ impl Scene {
                 self.ports.insert(words[2].to_owned(), port);
                 format!("connect {who} 10.1.1.1:{port} {}", self.flow(words[2], port).peer)
             }
-            "listens" => format!("listen {who} 10.1.1.1 {} {}", number(0)?, number(1).unwrap_or(1)),
-            "stops" => format!("stop {who} 10.1.1.1 {}", number(0)?),
-            "quiesces" => format!("quiesce {who}{}", port(0)),
-            "resumes" => format!("resume {who}{}", port(0)),
+            "listens" => format!("listen {who} 10.1.1.1 {}", words.join(" ")),
+            "stops" => format!("stop {who} 10.1.1.1 {}", words.join(" ")),
+            "quiesces" => format!("quiesce {who} {}", words.join(" ")),
+            "resumes" => format!("resume {who} {}", words.join(" ")),
+            "deactivates" | "reactivates" => {
+                let event = format!("{} {who} 10.1.1.1", does.trim_end_matches('s'));
+                return Some(match self.try_event(&event) {
+                    Ok(outcome) => said(&outcome),
+                    Err(ScriptFault::Refused { error }) => refused(&error).to_owned(),
+                    Err(fault) => panic!("{event}: {fault}"),
+                });
+            }
             "weighs" | "health" => {
                 let what = if does == "weighs" { "wlm" } else { "health" };
                 let server = number(2).map(|_| port(2)).unwrap_or_default();
@@ -189,13 +202,8 @@ impl Scene {
             "is" => {
                 let standings = self.sysplex().standings(dvipa());
                 let standing = standings.iter().find(|standing| standing.stack.as_str() == who);
-                let text = match standing.and_then(|standing| standing.status) {
-                    Some(Status::Active) => "active",
-                    Some(Status::Moving) => "moving",
-                    Some(Status::Backup) => "backup",
-                    None => "nothing",
-                };
-                Some(text.to_owned())
+                let status = standing.and_then(|standing| standing.status);
+                Some(status.map_or("nothing".to_owned(), |status| status.to_string().to_lowercase()))
             }
             "has" => {
                 let distributor = self.sysplex().distributor(dvipa())?;
@@ -232,6 +240,16 @@ impl Scene {
     fn behind(&self, words: &[&str], word: &str) -> Option<ConnectorName> {
         let at = words.iter().position(|found| *found == word)?;
         Some(name(words[at + 1]))
+    }
+}
+
+/// Why the operator could not say that, in a table's short words.
+fn refused(error: &SysplexError) -> &'static str {
+    match error {
+        SysplexError::NotConfigured { .. } => "not-configured",
+        SysplexError::Deactivated { .. } => "deactivated-already",
+        SysplexError::NotDeactivated { .. } => "not-deactivated",
+        _ => panic!("{error}"),
     }
 }
 

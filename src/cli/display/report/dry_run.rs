@@ -33,12 +33,13 @@ pub(crate) struct DryRunArgs {
 /// How events are written, for `--help`.
 pub(crate) const EVENTS: &str = "\
 Events, one a line; # and ; begin comments, case and blanks do not matter:
-  listen  SYS1.TCPIP 10.1.1.1 4035 [2]      so many programs listen; ANY: on every DVIPA
-  stop    SYS1.TCPIP 10.1.1.1 4035          no program listens any longer; ANY: on none
+  listen  SYS1.TCPIP 10.1.1.1 4035 [2] [job RSED]    so many programs listen; ANY: on every DVIPA
+  stop    SYS1.TCPIP 10.1.1.1 4035 [job RSED]        none of them listens any longer; ANY: on none
   arrive  203.0.113.7:50000 10.1.1.1 4035 [from SYS2.TCPIP]    a connection request
   connect SYS2.TCPIP 10.1.1.1:23937 203.0.113.9:443            a stack opens a connection
   close   203.0.113.7:50000 10.1.1.1 4035   a connection ends
-  quiesce SYS1.TCPIP [10.1.1.1] [4035]      and resume: no new distributed connections
+  quiesce SYS1.TCPIP [4035] [job RSED]      and resume: no new distributed connections
+  deactivate SYS1.TCPIP 10.1.1.1            and reactivate: the next stack has the DVIPA
   load    SYS1.TCPIP wlm=8 health=50 [10.1.1.1 4035]           of the system, or of one server
   fail    SYS1.TCPIP                        and join: a stack goes and comes
   wait    30                                seconds pass

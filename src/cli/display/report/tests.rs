@@ -61,7 +61,7 @@ fn event(random: &mut Random) -> String {
         5..=12 => format!("arrive {peer} {dvipa} {port}"),
         13..=14 => format!("connect {stack} {dvipa}:{port} {peer}"),
         15..=18 => format!("close {peer} {dvipa} {port}"),
-        19 => format!("quiesce {stack} {dvipa}"),
+        19 => format!("quiesce {stack} {port}"),
         20 => format!("load {stack} wlm={}", random.below(9)),
         21 => format!("fail {stack}"),
         22 => format!("join {stack}"),

@@ -9,7 +9,6 @@ use crate::cli::exit::Failure;
 use crate::cli::size::counted;
 use crate::cli::state::system_and_stack;
 use crate::distributor::Standing;
-use crate::distributor::Status;
 use crate::ident::Dvipa;
 use crate::profile::DvipaDefinition;
 use crate::profile::Role;
@@ -56,7 +55,7 @@ fn one(scene: &Scene, dvipa: Dvipa) -> Value {
     let stack = |standing: &Standing| {
         json!({
             "stack": standing.stack.as_str(),
-            "status": standing.status.map(|status| status_text(status).to_lowercase()),
+            "status": standing.status.map(|status| status.to_string().to_lowercase()),
             "rank": rank(standing),
             "distributes": standing.distributes,
             "target": standing.is_target,
@@ -92,7 +91,7 @@ pub(super) fn text(scene: &Scene) -> String {
             columns.row(vec![
                 name.to_owned(),
                 system.to_owned(),
-                standing.status.map(status_text).unwrap_or_default().to_owned(),
+                standing.status.map(|status| status.to_string()).unwrap_or_default().to_owned(),
                 rank(standing).map(|rank| rank.to_string()).unwrap_or_default(),
                 dist(standing).to_owned(),
                 origin(standing).unwrap_or_default().to_owned(),
@@ -115,14 +114,6 @@ fn interface(dvipa: Dvipa, definition: &DvipaDefinition) -> String {
         (_, Some(interface)) => interface.clone(),
         (IpAddr::V4(address), None) => format!("VIPL{:08X}", address.to_bits()),
         (IpAddr::V6(_), None) => super::NOT_HERE.to_owned(),
-    }
-}
-
-const fn status_text(status: Status) -> &'static str {
-    match status {
-        Status::Active => "ACTIVE",
-        Status::Moving => "MOVING",
-        Status::Backup => "BACKUP",
     }
 }
 
