@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod check;
-mod input;
+pub(crate) mod input;
 mod show;
-mod snippet;
+pub(crate) mod snippet;
 
 use super::exit::Exit;
 use super::exit::Failure;
