@@ -25,6 +25,7 @@ mod row;
 mod sample;
 mod size;
 mod source;
+mod splitmix;
 mod state;
 mod store;
 

@@ -15,6 +15,7 @@ use crate::structure::ConnectorState;
 use crate::structure::Item;
 use crate::structure::Policy;
 use crate::structure::PortRange;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -80,6 +81,23 @@ pub(crate) struct Connector {
     pub(crate) lists: u32,
     pub(crate) grants: u32,
     pub(crate) ports: u32,
+}
+
+impl Connector {
+    /// What every view says of it, as JSON.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "connector": self.name.as_str(),
+            "incarnation": self.incarnation,
+            "state": self.state.name(),
+            "lists": self.lists,
+            "grants": self.grants,
+            "ports": self.ports,
+            "promise_ms": self.promise_ms,
+            "machine": format!("{:032x}", self.identity.machine.0),
+            "boot": format!("{:032x}", self.identity.boot.0),
+        })
+    }
 }
 
 impl State {

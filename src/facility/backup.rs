@@ -108,8 +108,8 @@ fn copy(machine: &Machine, from: &Path, to: &Path, options: &Options) -> Result<
     if let Some(expected) = options.structure {
         survey.check_structure(from, expected)?;
     }
+    recovery::check_place(machine, to, options)?;
     wal::copy_store(disk, from, to, &survey.manifest, replayed.end.lsn)?;
-    recovery::check_file_system(machine, to, options)?;
     let content = prove(machine, to, &structure)?;
     let took_ms = machine.clock.boot_ms().0.saturating_sub(start.0);
     Ok(BackupReport { lsn: structure.lsn(), content, took_ms })

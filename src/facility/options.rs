@@ -15,6 +15,9 @@ pub(crate) const READY_LISTS_MAX: usize = 64;
 /// Most events a watcher may be behind.
 pub const WATCH_EVENTS_MAX: usize = 65_536;
 
+/// How long what found no room on the disk waits before it is tried again, ms.
+pub(crate) const RETRY_MS: u64 = 1_000;
+
 /// A sync or a stop of the process that is longer is no time in which the facility listened, ms.
 pub(crate) const DEAF_MS_MIN: u64 = 100;
 

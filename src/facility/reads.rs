@@ -79,11 +79,12 @@ impl View<'_> {
             StopCause::Restored => self.structure.restored_window_end(&self.context).unwrap_or(self.context.now),
             StopCause::DataLost => self.context.now,
         };
+        let waiting_for = self.structure.not_attached_since_stop(self.context.open_first);
         StopView {
             cause: stop.cause,
             since: stop.since,
             adopted_ports: stop.adopted,
-            waiting_for: self.structure.not_attached_since_stop().take(WAITING_FOR_MAX).cloned().collect(),
+            waiting_for: waiting_for.take(WAITING_FOR_MAX).cloned().collect(),
             left_ms: end.0.saturating_sub(self.context.now.0),
         }
     }

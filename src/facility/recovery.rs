@@ -75,6 +75,17 @@ pub struct Inspected {
     pub manifest: Manifest,
     /// What was found.
     pub report: RecoveryReport,
+    /// Histories that only a checkpoint remembers.
+    remembered: Vec<HistoryRow>,
+}
+
+impl Inspected {
+    /// Where that kernel boot begins in the log, if it had the store open last: from there on times of
+    /// the log are of its clock.
+    #[must_use]
+    pub fn clock_floor(&self, boot: BootId) -> ClockFloor {
+        clock_floor(&self.remembered, &self.manifest, boot)
+    }
 }
 
 /// Makes an empty store in `dir`, which is created if it does not exist.
@@ -82,10 +93,7 @@ pub struct Inspected {
 /// # Errors
 /// [`OpenError::Store`]: `AlreadyAStore`, or what failed.
 pub fn init(machine: &Machine, dir: &Path, options: &Options) -> Result<(), OpenError> {
-    let place = if machine.disk.list(dir).is_ok() { Some(dir) } else { dir.parent() };
-    if let Some(place) = place.filter(|place| machine.disk.file_system(place).is_ok()) {
-        check_file_system(machine, place, options)?;
-    }
+    check_place(machine, dir, options)?;
     let seeds = draw_seeds(&mut RandomStream::new(options.seed));
     let creation = Creation { structure: options.structure.unwrap_or_default(), segment_size: options.segment_size };
     wal::init(&*machine.disk, dir, &creation, &seeds)?;
@@ -99,8 +107,17 @@ pub(crate) fn draw_seeds(random: &mut RandomStream) -> Seeds {
     Seeds { uuid: StoreUuid(random.next_u128()), receipt_key }
 }
 
+/// Refuses a place for a new store, before anything is made there.
+pub(crate) fn check_place(machine: &Machine, dir: &Path, options: &Options) -> Result<(), OpenError> {
+    let place = if machine.disk.list(dir).is_ok() { Some(dir) } else { dir.parent() };
+    match place.filter(|place| machine.disk.file_system(place).is_ok()) {
+        Some(place) => check_file_system(machine, place, options).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// What the data directory is on, in words.
-pub(crate) fn check_file_system(machine: &Machine, dir: &Path, options: &Options) -> Result<String, OpenError> {
+fn check_file_system(machine: &Machine, dir: &Path, options: &Options) -> Result<String, OpenError> {
     let failed =
         |source| OpenError::from(StoreError::Io { path: dir.to_path_buf(), operation: Operation::Open, source });
     let advice = Advice::of(machine.disk.file_system(dir).map_err(failed)?);
@@ -121,7 +138,7 @@ pub fn inspect(machine: &Machine, dir: &Path) -> Result<Inspected, OpenError> {
     let Recovered { structure, survey, replayed, base } = recover(machine, dir)?;
     let took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
     let report = report(&structure, &survey, &replayed, &base, took_us);
-    Ok(Inspected { structure, manifest: survey.manifest, report })
+    Ok(Inspected { structure, manifest: survey.manifest, report, remembered: base.histories })
 }
 
 /// Opens the store in `dir` for writing.
@@ -156,7 +173,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
     // What a crash left of a checkpoint that was never listed is only space: the open counts already.
     let listed: Vec<u64> = appender.keeper().manifest().checkpoints.iter().map(|entry| entry.generation).collect();
     let _ = checkpoint::sweep(&*machine.disk, &dir.join(wal::constants::CHECKPOINT_DIR), &listed);
-    let floor = clock_floor(&base, &appender.keeper().manifest(), stamp.boot);
+    let floor = clock_floor(&base.histories, &appender.keeper().manifest(), stamp.boot);
     report.took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
     let alarms = Arc::new(Alarms::new(Arc::clone(&machine.clock)));
     let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked, &alarms);
@@ -215,7 +232,7 @@ pub(crate) fn load_base(machine: &Machine, dir: &Path, manifest: &Manifest) -> R
     let mut warnings = Vec::new();
     let ckpt_dir = dir.join(wal::constants::CHECKPOINT_DIR);
     for entry in manifest.checkpoints.iter().rev() {
-        let loaded = checkpoint::load(&*machine.disk, &*machine.checkpoints, &ckpt_dir, &proof(entry));
+        let loaded = checkpoint::load(&*machine.disk, &*machine.checkpoints, &ckpt_dir, &entry.into());
         let reason = match loaded {
             Ok(loaded) => match Structure::import(loaded.items()) {
                 Ok(structure) => {
@@ -267,11 +284,11 @@ pub(crate) fn each_event(
 
 /// Where the present boot begins: quarantine goes on counting over restarts under one boot, and
 /// starts again in full at the first open under another (protocol.md R22).
-fn clock_floor(base: &Base, manifest: &Manifest, boot: BootId) -> ClockFloor {
+fn clock_floor(remembered: &[HistoryRow], manifest: &Manifest, boot: BootId) -> ClockFloor {
     let mut floor = ClockFloor::default();
     let listed = manifest.histories.iter().map(history_row);
     let first_listed = manifest.histories.first().map_or(Lsn(u64::MAX), |history| history.first);
-    let remembered = base.histories.iter().filter(|row| row.first < first_listed).cloned();
+    let remembered = remembered.iter().filter(|row| row.first < first_listed).cloned();
     for row in remembered.chain(listed) {
         if row.boot != boot {
             floor = ClockFloor::default();
@@ -332,14 +349,17 @@ pub(crate) fn entry(proof: &Proof, wall: WallMs) -> CheckpointEntry {
     }
 }
 
-fn proof(entry: &CheckpointEntry) -> Proof {
-    let files =
-        entry.files.iter().map(|file| FileProof { path: file.path.clone(), size: file.size, digest: file.digest });
-    Proof {
-        generation: entry.generation,
-        lsn: entry.lsn,
-        count: entry.count,
-        digest: entry.digest,
-        files: files.collect(),
+impl From<&CheckpointEntry> for Proof {
+    /// What MANIFEST says that a checkpoint must be.
+    fn from(entry: &CheckpointEntry) -> Self {
+        let files =
+            entry.files.iter().map(|file| FileProof { path: file.path.clone(), size: file.size, digest: file.digest });
+        Self {
+            generation: entry.generation,
+            lsn: entry.lsn,
+            count: entry.count,
+            digest: entry.digest,
+            files: files.collect(),
+        }
     }
 }

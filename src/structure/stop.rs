@@ -108,12 +108,19 @@ impl Structure {
         self.stop_cause() == Some(StopCause::Restored)
     }
 
-    /// Connectors that have not attached since granting stopped. None, if it has not.
-    pub fn not_attached_since_stop(&self) -> impl Iterator<Item = &ConnectorName> {
-        self.unattached(self.stop.map_or(Lsn::ZERO, |stop| stop.since)).map(|connector| &connector.name)
+    /// Connectors that have not attached since granting stopped, with `open_first` the first lsn of
+    /// the present history. None, if it has not stopped.
+    pub fn not_attached_since_stop(&self, open_first: Lsn) -> impl Iterator<Item = &ConnectorName> {
+        self.unattached(open_first).map(|connector| &connector.name)
     }
 
-    fn unattached(&self, since: Lsn) -> impl Iterator<Item = &Connector> {
+    fn unattached(&self, open_first: Lsn) -> impl Iterator<Item = &Connector> {
+        let since = match self.stop {
+            None => Lsn::ZERO,
+            // An attach to the present open came after the loss, before or after the proof.
+            Some(stop) if stop.cause == StopCause::DataLost => stop.since.min(open_first),
+            Some(stop) => stop.since,
+        };
         let known = self.connectors.iter().map(|(_, connector)| connector);
         known.filter(move |known| known.state != ConnectorState::Forgotten && known.incarnation.0 < since.0)
     }
@@ -137,7 +144,7 @@ impl Structure {
             promised => with_drift(promised),
         };
         let latest = start.plus(active.map(|(_, known)| lease(known)).max().unwrap_or(0));
-        let all_attached = self.unattached(stop.since).all(|known| known.state != ConnectorState::Active);
+        let all_attached = self.unattached(context.open_first).all(|known| known.state != ConnectorState::Active);
         Some(if all_attached || context.now >= latest { Wait::Over } else { Wait::Until(latest) })
     }
 
@@ -197,10 +204,8 @@ impl Structure {
             return Err(Refusal::TooEarly { left_ms: end.0 - context.now.0 });
         }
         if stop.cause.adopts() {
-            // What a stack lost that has not attached yet is known to nobody. Where data was lost, an
-            // attach to this open came after the loss, before or after the proof.
-            let from = if stop.cause == StopCause::DataLost { stop.since.min(context.open_first) } else { stop.since };
-            let mut missing = self.unattached(from);
+            // What a stack lost that has not attached yet is known to nobody.
+            let mut missing = self.unattached(context.open_first);
             if let Some(first) = missing.next() {
                 let count = 1 + u32::try_from(missing.count()).expect("at most 65,536 connectors");
                 return Err(Refusal::NotAllAttached { name: first.name.clone(), count });

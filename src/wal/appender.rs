@@ -201,6 +201,12 @@ impl Appender {
         if self.spare.is_ready() { Ok(()) } else { self.spare.finish_reserve() }
     }
 
+    /// Whether every later call is refused.
+    #[must_use]
+    pub const fn is_given_up(&self) -> bool {
+        self.is_poisoned
+    }
+
     /// Gives the log up: whoever writes it holds a state that is ahead of it. Every later call is
     /// refused.
     pub const fn give_up(&mut self) {

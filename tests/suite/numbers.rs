@@ -1,9 +1,9 @@
 //! The same request number has at most one effect: repeated, late, reordered, with another body,
 //! from an older incarnation, over kills and attaches (protocol.md R11 to R14, R17).
 
-use super::crash::dice::Dice;
 use super::crash::plan::machine;
 use super::requirements::{say, seed};
+use crate::random::Random;
 use portplex::disk::sim::SimDisk;
 use portplex::facility::{self, CallError, Options, Reply, SetClock, Stepper};
 use portplex::ident::{BootId, ConnectorName, GroupNumber, Identity, Lsn, MachineId, PortMask, PortSet, ProcessId};
@@ -67,7 +67,7 @@ struct World {
     clock: Arc<SetClock>,
     stepper: Option<Stepper>,
     clients: Vec<Client>,
-    dice: Dice,
+    dice: Random,
     /// Every grant ever made: no lsn is made twice.
     made: BTreeSet<Lsn>,
     counts: Counts,
@@ -108,7 +108,7 @@ impl World {
         facility::init(&machine, Path::new("/store"), &options).expect("made");
         let stepper = Stepper::open(&machine, Path::new("/store"), &options).expect("opened");
         let (clients, made) = (Vec::new(), BTreeSet::new());
-        let (stepper, dice) = (Some(stepper), Dice::new(seed));
+        let (stepper, dice) = (Some(stepper), Random::new(seed));
         let mut world = Self { disk, clock, stepper, clients, dice, made, counts: Counts::default() };
         for number in 0..STACKS {
             world.connect(number);
@@ -329,7 +329,7 @@ impl Client {
     }
 
     /// The lowest numbers are settled one day: from then on they are not presented as open.
-    fn settle(&mut self, dice: &mut Dice) {
+    fn settle(&mut self, dice: &mut Random) {
         while dice.below(4) > 0 && self.asked.get(&self.lowest).is_some_and(|asked| asked.effect.is_some()) {
             self.lowest += 1;
         }

@@ -9,6 +9,7 @@ mod rules;
 mod sources;
 mod verbs;
 
+use crate::random::Random;
 use portplex::ident::Dvipa;
 use portplex::ident::Transport;
 use portplex::profile::{
@@ -365,14 +366,8 @@ fn odd_bytes_are_told_and_read_past() {
 fn no_shuffled_text_makes_the_parser_panic() {
     let seed = std::env::var("PORTPLEX_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
     println!("PORTPLEX_SEED={seed}");
-    let mut state = seed;
-    let mut random = move |below: usize| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % below.max(1) as u64).expect("below usize")
-    };
+    let mut source = Random::new(seed);
+    let mut random = move |length: usize| source.index(length);
     let all: String = sample().map(|(_, text)| text).concat();
     let extra =
         ["65535", "0", "4294967296", "-", "10.1.1.1", "::1/129", "*", "VIPADELETE", "DELETE", "WEIGHT", "é", ";"];

@@ -24,8 +24,18 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// 0 to `end - 1`.
+    /// 0 to `end - 1`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.next() % end.max(1)
+    }
+
+    /// A place in something of that length.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a length")
+    }
+
+    /// One of `choices`, which are not none.
+    pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.index(choices.len())]
     }
 }

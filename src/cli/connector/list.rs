@@ -8,8 +8,9 @@ use crate::cli::output;
 use crate::cli::source;
 use crate::cli::state::Connector;
 use crate::cli::state::State;
-use crate::ident::Lsn;
+use crate::ident::ConnectorName;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -32,21 +33,23 @@ pub(crate) struct ListArgs {
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     let store = source::inspect(&args.dir, args.json)?;
-    let stopped = store.structure.stop().map(|stop| stop.since);
-    let state = State::new(store.structure.items());
+    let structure = &store.structure;
+    let not_attached = || structure.not_attached_since_stop(structure.lsn().next()).collect();
+    let missing: Option<BTreeSet<&ConnectorName>> = structure.stop().map(|_| not_attached());
+    let state = State::new(structure.items());
     if args.json {
-        output::print_json(&json(&state, stopped))?;
+        output::print_json(&json(&state, missing.as_ref()))?;
     } else {
-        output::print(&text(&state, stopped))?;
+        output::print(&text(&state, missing.as_ref()))?;
     }
     Ok(Exit::Done)
 }
 
-fn text(state: &State, stopped: Option<Lsn>) -> String {
+fn text(state: &State, missing: Option<&BTreeSet<&ConnectorName>>) -> String {
     let titles = ["CONNECTOR", "INCARNATION", "STATE", "ATTACHED", "GRANTS", "PORTS", "PROMISE", "MACHINE"];
     let mut columns = Columns::new(&titles, "lrllrrrl");
     for connector in &state.connectors {
-        let attached = match has_attached(connector, stopped) {
+        let attached = match has_attached(connector, missing) {
             None => "-",
             Some(true) => "yes",
             Some(false) => "no",
@@ -70,20 +73,11 @@ fn text(state: &State, stopped: Option<Lsn>) -> String {
     text
 }
 
-fn json(state: &State, stopped: Option<Lsn>) -> Value {
+fn json(state: &State, missing: Option<&BTreeSet<&ConnectorName>>) -> Value {
     let connectors = state.connectors.iter().map(|connector| {
-        json!({
-            "connector": connector.name.as_str(),
-            "incarnation": connector.incarnation,
-            "state": connector.state.name(),
-            "attached_since_stop": has_attached(connector, stopped),
-            "lists": connector.lists,
-            "grants": connector.grants,
-            "ports": connector.ports,
-            "promise_ms": connector.promise_ms,
-            "machine": format!("{:032x}", connector.identity.machine.0),
-            "boot": format!("{:032x}", connector.identity.boot.0),
-        })
+        let mut row = connector.json();
+        row["attached_since_stop"] = json!(has_attached(connector, missing));
+        row
     });
     json!({
         "structure": state.name.to_string(),
@@ -92,9 +86,9 @@ fn json(state: &State, stopped: Option<Lsn>) -> Value {
     })
 }
 
-/// Whether it has attached since granting stopped: an incarnation is the lsn of its attach.
-fn has_attached(connector: &Connector, stopped: Option<Lsn>) -> Option<bool> {
-    stopped.map(|since| connector.incarnation > since.0)
+/// Whether it has attached since granting stopped.
+fn has_attached(connector: &Connector, missing: Option<&BTreeSet<&ConnectorName>>) -> Option<bool> {
+    missing.map(|missing| !missing.contains(&connector.name))
 }
 
 #[cfg(test)]
@@ -105,13 +99,14 @@ mod tests {
     #[test]
     fn who_has_not_attached_since_granting_stopped_is_told_apart() {
         let state = State::new(items());
+        let missing = BTreeSet::from([&state.connectors[0].name]);
         let expected = "\
 CONNECTOR   INCARNATION  STATE              ATTACHED  GRANTS  PORTS  PROMISE  MACHINE
 SYS1.TCPIP            1  active             no             2     72        -  00000000000000000000000000000000
 SYS2.TCPIP            2  failed-persistent  yes            2      9        -  00000000000000000000000000000000
 ";
-        assert_eq!(text(&state, Some(Lsn(1))), expected);
-        assert_eq!(json(&state, Some(Lsn(1)))["connectors"][1]["attached_since_stop"], true);
+        assert_eq!(text(&state, Some(&missing)), expected);
+        assert_eq!(json(&state, Some(&missing))["connectors"][1]["attached_since_stop"], true);
         assert_eq!(json(&state, None)["connectors"][1]["attached_since_stop"], Value::Null);
     }
 }

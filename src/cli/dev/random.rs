@@ -1,15 +1,7 @@
-//! A small generator for moments and choices of the run itself; never for ports, whose order the
-//! stack keeps unguessable.
+//! When, and what, the run itself does by chance.
 #![forbid(unsafe_code)]
 
-/// The next number, and the state after it (SplitMix64: Steele, Lea and Flood, "Fast splittable
-/// pseudorandom number generators", 2014).
-pub(super) fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
+pub(super) use crate::cli::splitmix::next;
 
 /// `count` moments between `from_us` and `to_us`, one in each of as many equal parts, and never
 /// at the edges of a part, so that each crash meets a sysplex that works again.

@@ -47,18 +47,9 @@ pub(crate) fn json(shown: &Shown) -> Value {
 
 /// One connector as JSON.
 pub(super) fn connector_json(connector: &Connector) -> Value {
-    json!({
-        "connector": connector.name.as_str(),
-        "id": connector.slot,
-        "incarnation": connector.incarnation,
-        "state": connector.state.name(),
-        "lists": connector.lists,
-        "grants": connector.grants,
-        "ports": connector.ports,
-        "promise_ms": connector.promise_ms,
-        "machine": format!("{:032x}", connector.identity.machine.0),
-        "boot": format!("{:032x}", connector.identity.boot.0),
-    })
+    let mut row = connector.json();
+    row["id"] = json!(connector.slot);
+    row
 }
 
 #[cfg(test)]

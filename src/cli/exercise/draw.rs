@@ -1,6 +1,7 @@
 //! A stream of numbers from (seed, caller): the same on every machine and in every release.
 #![forbid(unsafe_code)]
 
+use crate::cli::splitmix;
 use crate::ident::PortSet;
 
 /// SplitMix64.
@@ -15,11 +16,7 @@ impl Draw {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix::next(&mut self.0)
     }
 
     /// 0 to `end` - 1; `end` is at least 1. The bias is below 2^-32.

@@ -82,12 +82,10 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
 /// again changes nothing.
 fn refuse_unopened(args: &ResumeArgs, store: &Inspected) -> Result<(), Failure> {
     let clock = SystemClock::new();
-    // The youngest histories in a row under this boot of the machine.
-    let histories = store.manifest.histories.iter().rev();
-    let Some(first) = histories.take_while(|history| history.boot == clock.boot_id()).last() else { return Ok(()) };
-    let floor = ClockFloor { lsn: first.first, at: first.boot_ms };
-    // A stop from before counts from a time that the open must find out.
-    if store.structure.stop().is_none_or(|stop| stop.since < floor.lsn) {
+    let floor = store.clock_floor(clock.boot_id());
+    // A stop from before this boot of the machine counts from a time that the open must find out.
+    let is_of_this_boot = floor != ClockFloor::default();
+    if !is_of_this_boot || store.structure.stop().is_none_or(|stop| stop.since < floor.lsn) {
         return Ok(());
     }
     let context = Context {

@@ -109,20 +109,22 @@ impl Engine {
         }
         let is_same_kernel = (known.identity.machine, known.identity.boot)
             == (introduction.identity.machine, introduction.identity.boot);
-        let slot = known.actor.slot;
-        if is_same_kernel {
-            if attach.standing != self.structure.standing(slot) {
-                self.take_report(attach, slot, seen, now)?;
-            }
-        } else if matches!(seen, Some(Seen::Lost { .. })) && attach.standing.count > 0 {
+        let is_wanted = if is_same_kernel {
+            attach.standing != self.structure.standing(known.actor.slot)
+        } else {
+            matches!(seen, Some(Seen::Lost { .. })) && attach.standing.count > 0
+        };
+        if is_wanted {
+            let report = self.admission.take_report(&introduction.name, &attach.standing);
+            let report = report.ok_or(Refusal::ReportNeeded)?;
             // The kernel started again in the part that was lost, and what the stack holds is of now:
             // its old grants go to quarantine first, and what it reports is taken from there.
-            let Some(report) = self.admission.take_report(&introduction.name, &attach.standing) else {
-                return Err(Refusal::ReportNeeded.into());
-            };
-            self.admission.keep_report(&introduction.name, report);
-            passed(self.decide(&request, now)?)?;
-            self.take_report(attach, slot, seen, now)?;
+            let ended = if is_same_kernel { Ok(()) } else { passed(self.decide(&request, now)?) };
+            let done = ended.and_then(|()| self.take_in(&introduction.name, known.actor.slot, &report, seen, now));
+            if matches!(done, Err(Halt::DoesNotFit)) {
+                self.admission.keep_report(&introduction.name, report);
+            }
+            done?;
         }
         Ok(self.decide(&request, now)?)
     }
@@ -146,13 +148,16 @@ impl Engine {
         passed(self.decide(&stop, now)?)
     }
 
-    /// Takes in what a stack of the same kernel boot holds and this store lost. What it reports and
-    /// this store ended is gone: the answer does not list it.
-    fn take_report(&mut self, attach: &AttachRequest, slot: u32, seen: Option<Seen>, now: BootMs) -> Result<(), Halt> {
-        let name = &attach.introduction.name;
-        let Some(report) = self.admission.take_report(name, &attach.standing) else {
-            return Err(Refusal::ReportNeeded.into());
-        };
+    /// Takes in what a stack holds and this store lost. What it reports and this store ended is gone:
+    /// the answer does not list it.
+    fn take_in(
+        &mut self,
+        name: &ConnectorName,
+        slot: u32,
+        report: &[ReportedGrant],
+        seen: Option<Seen>,
+        now: BootMs,
+    ) -> Result<(), Halt> {
         let durable = self.appender.durable();
         let is_lost = |grant: &&ReportedGrant| {
             let was_kept = match seen {
@@ -171,11 +176,7 @@ impl Engine {
             ));
             return Err(Refusal::ReceiptBad.into());
         }
-        let adopted = self.adopt(name, &lost, now);
-        if matches!(adopted, Err(Halt::DoesNotFit)) {
-            self.admission.keep_report(name, report);
-        }
-        adopted
+        self.adopt(name, &lost, now)
     }
 
     /// As many requests as it takes: each must fit into a frame.

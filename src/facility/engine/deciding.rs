@@ -105,18 +105,18 @@ impl Engine {
     }
 
     /// An answer with its place in history; for a stack with the receipt for that place.
-    pub(super) fn reply(&self, stack: Option<ConnectorName>, lsn: Lsn, answer: Answer) -> Reply {
+    pub(super) fn reply(&self, stack: Option<&ConnectorName>, lsn: Lsn, answer: Answer) -> Reply {
         let history = self.appender.history();
-        let receipt = stack.map_or(Receipt::default(), |name| self.receipts.give(&name, history, lsn));
+        let receipt = stack.map_or(Receipt::default(), |name| self.receipts.give(name, history, lsn));
         Reply { store: self.store, history, lsn, receipt, answer }
     }
 
     /// The stack that asks, if it is one.
-    fn asker(&self, request: &Request) -> Option<ConnectorName> {
+    fn asker<'a>(&'a self, request: &'a Request) -> Option<&'a ConnectorName> {
         match request {
-            Request::Stack { actor, .. } => self.structure.connector_name(actor.slot).cloned(),
-            Request::Connect(introduction) | Request::Attach(introduction) => Some(introduction.name.clone()),
-            Request::Resume { name, .. } => Some(name.clone()),
+            Request::Stack { actor, .. } => self.structure.connector_name(actor.slot),
+            Request::Connect(introduction) | Request::Attach(introduction) => Some(&introduction.name),
+            Request::Resume { name, .. } => Some(name),
             _ => None,
         }
     }

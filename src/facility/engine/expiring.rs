@@ -6,15 +6,13 @@ use super::deciding::Decided;
 use crate::facility::deadlines::Due;
 use crate::facility::options::BATCH_RECORDS_MAX;
 use crate::facility::options::READY_LISTS_MAX;
+use crate::facility::options::RETRY_MS;
 use crate::ident::BootMs;
 use crate::structure::ConnectorState;
 use crate::structure::Due as QuarantineDue;
 use crate::structure::Item;
 use crate::structure::Request;
 use crate::wal::StoreError;
-
-/// How long what found no room on the disk waits before it is tried again, ms.
-const RETRY_MS: u64 = 1_000;
 
 impl Engine {
     /// Handles everything that is due, as internal requests after all that waited.

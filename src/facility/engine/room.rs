@@ -6,11 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::Engine;
+use crate::facility::options::RETRY_MS;
 use crate::ident::BootMs;
 use crate::wal::StoreError;
-
-/// How long a full disk is left alone before it is tried again, ms.
-const RETRY_MS: u64 = 1_000;
 
 /// What is known of the room there is.
 #[derive(Debug)]
@@ -61,7 +59,7 @@ impl Engine {
         }
         match self.prepare(now) {
             // The tail does without: whoever needs more finds out.
-            Err(error) if !self.is_given_up() => {
+            Err(error) if !self.appender.is_given_up() => {
                 drop(error);
                 Ok(())
             }
@@ -96,11 +94,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Whether the log takes nothing any more.
-    fn is_given_up(&mut self) -> bool {
-        matches!(self.appender.prepare(), Err(StoreError::Poisoned { .. }))
     }
 
     fn is_full(&mut self, reason: String, now: BootMs) {

@@ -4,6 +4,7 @@
 use super::Engine;
 use super::deciding::Decided;
 use crate::facility::histories::Histories;
+use crate::facility::options::RETRY_MS;
 use crate::ident::BootMs;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
@@ -17,9 +18,6 @@ use crate::structure::StopCause;
 use crate::structure::Wait;
 use crate::wal::StopMark;
 use crate::wal::StoreError;
-
-/// How long an end that found no room waits before it is tried again, ms.
-const RETRY_MS: u64 = 1_000;
 
 /// What a stop needs of the engine besides the structure.
 #[derive(Debug, Default)]

@@ -98,12 +98,12 @@ fn a_store_restored_again_from_a_copy_made_meanwhile_begins_anew() {
     rig.stop(StopCause::Restored);
     rig.adopt("A", &[reported(900, 700, 1)]).unwrap();
     rig.attach("A", u128::from(b'A'), 1).unwrap();
-    assert_eq!(rig.structure.not_attached_since_stop().count(), 0);
+    assert_eq!(rig.structure.not_attached_since_stop(rig.context.open_first).count(), 0);
     rig.wait(5_000);
     rig.stop(StopCause::Restored);
     let stop = rig.structure.stop().unwrap();
     assert_eq!((stop.since, stop.from, stop.adopted), (rig.structure.lsn(), rig.context.now, 1));
-    assert_eq!(rig.structure.not_attached_since_stop().collect::<Vec<_>>(), [&name("A")]);
+    assert_eq!(rig.structure.not_attached_since_stop(rig.context.open_first).collect::<Vec<_>>(), [&name("A")]);
 }
 
 #[test]

@@ -4,10 +4,10 @@
 //! The store is made in real files, then carried to the simulated disk, so that each flip costs a
 //! copy in memory only; sled still opens real private copies.
 
-use super::dice::Dice;
 use super::plan::{DIR, Plan, digest};
 use super::workload::{Place, run_at};
 use super::{for_each_below, say, seed_or};
+use crate::random::Random;
 use portplex::checkpoint::{self, CheckpointError, CheckpointStore, FileProof, PrivateCopy, Proof};
 use portplex::checkpoint::{RowSink, RowSource, SledStore};
 use portplex::disk::sim::SimDisk;
@@ -122,22 +122,10 @@ fn is_caught_by_digest(store: &Store, proof: &Proof, file: &FileProof, bit: u64)
     matches!(loaded, Err(CheckpointError::FileDigest { path }) if path.ends_with(&file.path))
 }
 
-fn proof(entry: &CheckpointEntry) -> Proof {
-    let files =
-        entry.files.iter().map(|file| FileProof { path: file.path.clone(), size: file.size, digest: file.digest });
-    Proof {
-        generation: entry.generation,
-        lsn: entry.lsn,
-        count: entry.count,
-        digest: entry.digest,
-        files: files.collect(),
-    }
-}
-
 #[test]
 fn a_flipped_bit_of_a_checkpoint_is_caught_before_sled_sees_a_byte() {
     let store = &*STORE;
-    let proof = proof(newest(&store.manifest));
+    let proof = Proof::from(newest(&store.manifest));
     let mut bits: Vec<(usize, u64)> = Vec::new();
     let mut large = Vec::new();
     for (index, file) in proof.files.iter().enumerate() {
@@ -152,7 +140,7 @@ fn a_flipped_bit_of_a_checkpoint_is_caught_before_sled_sees_a_byte() {
     }
     let exhaustive = bits.len();
     assert!(!large.is_empty(), "sled has a large file: {:?}", proof.files);
-    let mut dice = Dice::new(plan().seed);
+    let mut dice = Random::new(plan().seed);
     for _ in 0..SAMPLED {
         let index = *dice.pick(&large);
         bits.push((index, dice.below(proof.files[index].size * 8)));
@@ -188,7 +176,7 @@ fn a_damaged_checkpoint_costs_replay_and_not_a_grant() {
     let entry = newest(&store.manifest);
     let faults = Mutex::new(Vec::new());
     for_each_below(OPENED, |number| {
-        let mut dice = Dice::new(plan().seed ^ number << 32);
+        let mut dice = Random::new(plan().seed ^ number << 32);
         let file = dice.pick(&entry.files);
         let bit = dice.below(file.size.max(1) * 8);
         let disk = store.disk.fork();
@@ -220,7 +208,7 @@ fn a_damaged_checkpoint_with_forged_file_digests_is_caught_by_its_content() {
     let faults = Mutex::new(Vec::new());
     let used = used_bits(store);
     for_each_below(FORGED, |number| {
-        let mut dice = Dice::new(plan().seed ^ number << 32);
+        let mut dice = Random::new(plan().seed ^ number << 32);
         let (file, bit) = dice.pick(&used).clone();
         let disk = store.disk.fork();
         let path = path_of(newest(&store.manifest), &file);

@@ -1,10 +1,10 @@
 //! Flipped bits in real files, seen through the binary: `store verify` and `store dump` print the
 //! exact state or say what is wrong with an exit code of its own, and change no byte.
 
-use super::dice::Dice;
 use super::plan::{DIR, Plan};
 use super::workload::run;
 use super::{for_each_below, say, seed_or};
+use crate::random::Random;
 use portplex::disk::RealDisk;
 use portplex::disk::sim::SimDisk;
 use portplex::wal;
@@ -67,7 +67,7 @@ fn portplex(verb: &str, store: &Path) -> Output {
 
 /// Flips one bit, asks both verbs, and puts the bit back.
 fn flip(store: &Path, files: &BTreeMap<PathBuf, Vec<u8>>, dump: &Output, seed: u64) -> Result<i32, String> {
-    let mut dice = Dice::new(seed);
+    let mut dice = Random::new(seed);
     let names: Vec<&PathBuf> = files.keys().filter(|path| !path.ends_with("spare")).collect();
     let path = *dice.pick(&names);
     let bit = dice.below(files[path].len() as u64 * 8);

@@ -4,7 +4,6 @@
 //! answers. Each test lets something else go wrong with it.
 
 mod checkpoint_flips;
-pub(crate) mod dice;
 mod flips;
 mod flips_binary;
 mod io_faults;

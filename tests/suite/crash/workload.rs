@@ -4,9 +4,9 @@
 //! notes the state after every turn; a run that fails says how many turns were acknowledged, and so
 //! which states recovery may give.
 
-use super::dice::Dice;
 use super::model::{Held, Model};
 use super::plan::{DIR, Plan, Progress, QUARANTINE_MS, State, digest, machine};
+use crate::random::Random;
 use portplex::disk::sim::SimDisk;
 use portplex::facility::{self, CallError, Clock, Machine, Reply, SetClock, Stepper};
 use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, PortSet, ProcessId, Target, Transport};
@@ -63,7 +63,7 @@ enum Ask {
 struct World {
     plan: Plan,
     place: Place,
-    dice: Dice,
+    dice: Random,
     model: Model,
     stacks: Vec<Stack>,
     note_states: bool,
@@ -89,7 +89,7 @@ impl World {
         Self {
             plan,
             place,
-            dice: Dice::new(plan.seed),
+            dice: Random::new(plan.seed),
             model: Model { unsure: [list(2)].into(), ..Model::default() },
             stacks: stacks.collect(),
             note_states,
@@ -292,7 +292,7 @@ impl World {
             _ => {
                 let (lsn, held) = held[self.dice.below(held.len() as u64) as usize];
                 let mask = match self.dice.below(3) {
-                    0 => held.mask & self.dice.roll(),
+                    0 => held.mask & self.dice.next(),
                     _ => held.mask,
                 };
                 let mask = PortMask(if mask == 0 { held.mask } else { mask });

@@ -1,5 +1,6 @@
 //! A profile prints as text that parses to the same profile, whatever it came from.
 
+use crate::random::Random;
 use portplex::profile::{Profile, Severity, parse, sample};
 
 /// Words that meet each other in odd ways, beside those of the sample.
@@ -13,19 +14,9 @@ const MORE_WORDS: [&str; 6] = [
     include_str!("ftp-passive.profile"),
 ];
 
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % below.max(1) as u64).expect("below usize")
-    }
-
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
+        of[self.index(of.len())]
     }
 }
 
@@ -48,7 +39,7 @@ fn statement(random: &mut Random) -> String {
     let method = random.one(&["", "DISTM ROUNDROBIN", "DISTM HOTSTANDBY HEALTHSW", "DISTM WEIGHTEDA", "PROCTYPE CP 3"]);
     let option =
         random.one(&["", "SYSPLEXP", "OPTLOCAL 3", "TIMEDAFF 9", "TIER2 G", "TIER1 G GRE", "SYSPLEXP OPTLOCAL"]);
-    match random.below(9) {
+    match random.index(9) {
         0 => format!(
             "VIPADEF {}255.255.255.0 {address}",
             random.one(&["", "MOVE WHENIDLE SERVICEMGR ", "TIER1 ", "CPCSCOPE "])
@@ -60,21 +51,21 @@ fn statement(random: &mut Random) -> String {
             "VIPARANGE {verb}{}",
             random.one(&["255.255.0.0 10.9.0.0", "V6R 2001:db8:9::/48", "MOVE DISRUPT 255.0.0.0 9.0.0.0 SAF S"])
         ),
-        5 => format!("VIPAROUTE {verb}9.1.1.{} 10.2.2.2", random.below(3)),
+        5 => format!("VIPAROUTE {verb}9.1.1.{} 10.2.2.2", random.index(3)),
         _ => format!("VIPADIST {verb}{method} {option} {named} {ports} DESTIP {to}"),
     }
 }
 
 fn outside(random: &mut Random) -> String {
-    let port = 1 + random.below(6);
+    let port = 1 + random.index(6);
     let user = random.one(&["A", "B*", "RESERVED", "*", "AUTHPORT"]);
     let options = random.one(&["", "SHAREPORTWLM", "SAF R NOAUTOLOG", "BIND 1::1 SMC", "NODELAYACKS BIND 1.1.1.1"]);
     let transport = random.one(&["TCP", "UDP"]);
-    match random.below(9) {
+    match random.index(9) {
         0 => format!("PORT {port} {transport} {user} {options}"),
-        1 => format!("PORTRANGE {port} {} {transport} {user} {options}", 1 + random.below(4)),
+        1 => format!("PORTRANGE {port} {} {transport} {user} {options}", 1 + random.index(4)),
         2 => format!("DELETE PORT {port} {transport} {user}"),
-        3 => format!("DELETE PORTRANGE {port} {} {transport} {user}", 1 + random.below(4)),
+        3 => format!("DELETE PORTRANGE {port} {} {transport} {user}", 1 + random.index(4)),
         4 => format!("PORT UNRSV {transport} {}", random.one(&["A", "* DENY", "B SAF R WHENBIND", "* WHENLISTEN"])),
         5 => format!(
             "SRCIP JOBNAME {} V6A {} DESTINATION 1::/16 2::2 ENDSRCIP",
@@ -107,12 +98,12 @@ fn outside(random: &mut Random) -> String {
 
 fn data_set(random: &mut Random) -> String {
     let mut text = String::new();
-    for _ in 0..random.below(8) {
+    for _ in 0..random.index(8) {
         text.push_str(&outside(random));
         text.push('\n');
     }
     text.push_str("VIPADYNAMIC\n");
-    for _ in 0..random.below(14) {
+    for _ in 0..random.index(14) {
         text.push_str(&statement(random));
         text.push('\n');
     }
@@ -123,13 +114,13 @@ fn data_set(random: &mut Random) -> String {
 #[test]
 fn random_profiles_print_to_themselves_also_after_data_sets_were_obeyed() {
     let seed = crate::requirements::seed("random_profiles_print_to_themselves_also_after_data_sets_were_obeyed");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut distributed = 0;
     for _ in 0..3_000 {
         let mut text = data_set(&mut random);
         let (mut profile, _) = parse(text.as_bytes());
         check(&profile, &text);
-        for _ in 0..random.below(3) {
+        for _ in 0..random.index(3) {
             let more = data_set(&mut random);
             profile = profile.obey(more.as_bytes()).0;
             text.push_str("---- obeyed\n");
@@ -145,18 +136,18 @@ fn random_profiles_print_to_themselves_also_after_data_sets_were_obeyed() {
 #[test]
 fn shuffled_words_print_to_themselves() {
     let seed = crate::requirements::seed("shuffled_words_print_to_themselves");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let all: String = sample().map(|(_, text)| text).concat() + WORDS + &MORE_WORDS.concat();
     let words: Vec<&str> =
         all.split_whitespace().chain(["DELETE", "VIPADELETE", "0", "65535", "é", "12345678"]).collect();
     for _ in 0..3_000 {
         let mut text = String::new();
-        for _ in 0..random.below(120) {
+        for _ in 0..random.index(120) {
             // Runs of words as they stood, so that some of it is whole statements.
-            let (start, length) = (random.below(words.len()), 1 + random.below(12));
+            let (start, length) = (random.index(words.len()), 1 + random.index(12));
             for word in words.iter().skip(start).take(length) {
                 text.push_str(word);
-                text.push(if random.below(5) == 0 { '\n' } else { ' ' });
+                text.push(if random.index(5) == 0 { '\n' } else { ' ' });
             }
         }
         let (profile, _) = parse(text.as_bytes());

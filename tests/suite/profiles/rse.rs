@@ -4,7 +4,7 @@ use super::clean;
 use portplex::profile::{Advice, Asked, Profile, RseEnv, Rule, Severity, Subject, advise};
 
 const GOOD: &str = "_RSE_JAVAOPTS=\"-Denable.dDVIPA=true -Ddeny.nonzero.port=true -Ddaemon.log=/logs/$SYS -Duser.log=/u/$SYS\"\n\
-                    CGI_ISPWORK=/work/$SYS\n";
+                    CGI_ISPWORK=/var/rse/$SYS\n";
 
 fn stack(n: u8, sysplexports: &str, more: &str) -> String {
     let role = if n == 1 { "VIPADEFINE 255.255.255.0" } else { "VIPABACKUP" };
@@ -109,11 +109,11 @@ fn some_directories_are_shared_and_some_must_not_be() {
     assert_eq!(found(&[GOOD, &home]), [(Rule::RseDirectoriesShared, Severity::Warning, "E1 E2".to_owned())]);
     let push = format!("{GOOD}pushtoclient.folder=/elsewhere");
     assert_eq!(found(&[GOOD, &push]), [(Rule::RseDirectoriesShared, Severity::Warning, "E1 E2".to_owned())]);
-    let plain = GOOD.replace("CGI_ISPWORK=/work/$SYS", "CGI_ISPWORK=/work");
+    let plain = GOOD.replace("CGI_ISPWORK=/var/rse/$SYS", "CGI_ISPWORK=/var/rse");
     let advice = with(&[stack(1, "SYSPLEXPORTS", "")], &[&plain, &plain]);
     assert_eq!(brief(&advice), [(Rule::RseDirectoriesUnique, Severity::Note, "E1 E2".to_owned())]);
-    assert!(advice[0].why.starts_with("/work/WORKAREA "), "{}", advice[0].why);
-    assert_eq!(found(&[&plain, &plain.replace("/work", "/work2")]), [], "they have their own");
+    assert!(advice[0].why.starts_with("/var/rse/WORKAREA "), "{}", advice[0].why);
+    assert_eq!(found(&[&plain, &plain.replace("/var/rse", "/var/rse2")]), [], "they have their own");
     let other = format!("{GOOD}STEPLIB=NONE");
     assert_eq!(found(&[GOOD, &other]), [(Rule::RseSetupDiffers, Severity::Warning, "E1 E2".to_owned())]);
 }

@@ -3,6 +3,7 @@
 
 use super::memory::{Memory, Mode, QUARANTINE_MS};
 use super::{dvipa, identity, name, options, target};
+use crate::random::Random;
 use portplex::ident::{PortSet, Transport};
 use portplex::profile::{Profile, parse, sample};
 use portplex::stack::{Adopted, BoundPort, Stack, StackError, State};
@@ -11,18 +12,6 @@ use std::collections::BTreeMap;
 /// Turns of one run, and runs.
 const TURNS: u32 = 1_500;
 const RUNS: u64 = 12;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit.max(1)
-    }
-}
 
 /// One stack and the sockets of its kernel, which outlive its process.
 struct Host {
@@ -84,7 +73,7 @@ fn check(memory: &Memory, hosts: &[Host], turn: u32) {
 }
 
 fn run(seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let memory = Memory::new(seed);
     let mut hosts: Vec<Host> = sample()
         .into_iter()
