@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod dev;
 mod distributor;
+mod explain;
 mod facility;
 mod format;
 mod full_disk;

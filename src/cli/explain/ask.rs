@@ -138,7 +138,8 @@ fn unhindered(structure: &Structure, view: &ConnectorView, target: Target) -> Op
     });
     let mut copy = Structure::import(items).ok()?;
     if let Some(stop) = copy.stop() {
-        let resumed = Event { stamp: Stamp::None, change: Change::Resumed { by: None } };
+        let by = Some(view.name.clone());
+        let resumed = Event { stamp: Stamp::None, change: Change::Resumed { by } };
         let lsn = copy.lsn().max(stop.highest).next();
         copy.fits(lsn, &resumed).ok()?;
         copy.apply(lsn, BootMs(0), &resumed);

@@ -173,7 +173,7 @@ fn of_list(stored: &Stored, list: &ListView) -> Vec<Cause> {
     }
     if policy.reserve > 0 {
         let groups = counted(u32::from(policy.reserve), "whole group");
-        parts.push(format!("{groups} are kept for stacks that hold none"));
+        parts.push(format!("stacks that hold a group leave {groups} to those that hold none"));
     }
     if policy.quarantine_ms > 0 {
         parts.push(format!("quarantine is {}", duration(u64::from(policy.quarantine_ms))));

@@ -34,7 +34,7 @@ pub(super) fn state(view: &ConnectorView, moments: &Moments) -> Cause {
     );
     if view.state == ConnectorState::FailedPersistent {
         let text = format!(
-            "{name} is failed-persistent {}: its {} are kept for it. It was {life}.",
+            "{name} is failed-persistent {}, and keeps {}. It was {life}.",
             failed(view, moments),
             counted(view.held_ports, "port")
         );
@@ -101,7 +101,8 @@ pub(super) fn notices(stored: &Stored) -> (Vec<Cause>, Vec<Remedy>) {
         causes.push(Cause::new(code, format!("{}.", notice.text)));
         remedies.push(Remedy::new(format!("{}.", notice.way_out)));
     }
-    let missing: Vec<String> = stored.structure().not_attached_since_stop().map(ToString::to_string).collect();
+    let missing: Vec<String> =
+        stored.structure().not_attached_since_stop(stored.structure().lsn().next()).map(ToString::to_string).collect();
     if !missing.is_empty() {
         let rest = missing.len().saturating_sub(NAMES_MAX);
         let named = missing[..missing.len() - rest].join(", ");

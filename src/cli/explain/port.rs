@@ -158,8 +158,8 @@ impl Told<'_> {
         let mask =
             grants.find(|held| held.lsn == grant && held.group == group).map_or(PortMask::NONE, |held| held.mask);
         let part = match mask.count() {
-            64 => "all 64 of them".to_owned(),
-            count => format!("{count} of them are still held"),
+            64 => "and holds all of it".to_owned(),
+            count => format!("and holds {} of it", counted(count, "port")),
         };
         match self.moments.of_grant(grant).map(|moment| &moment.event) {
             Some(event) if matches!(event.change, Change::Adopted { .. }) => {
@@ -229,9 +229,8 @@ impl Told<'_> {
 
     fn free(&mut self, stored: &Stored, list: &ListView) -> String {
         let text = format!(
-            "Nobody holds it, and it is not in quarantine. Of this list {} are held and {} in quarantine.",
-            counted(list.held_ports, "port"),
-            list.quarantined_ports
+            "Nobody holds it, and it is not in quarantine. Ports of this list that are held: {}; in quarantine: {}.",
+            list.held_ports, list.quarantined_ports
         );
         self.causes.push(Cause::new("free", text));
         let barred = self.barred(stored);
@@ -253,10 +252,11 @@ impl Told<'_> {
             (false, 0, _) => format!("{shown} is free."),
             (false, stacks, 0) => {
                 self.remedies.push(Remedy::new("Change the statement that excludes it, and have the stack obey it."));
-                format!(
-                    "{shown} is free, and in no mask: {} of {stacks} excludes it.",
-                    if stacks == 1 { "the one stack" } else { "each" }
-                )
+                let who = match stacks {
+                    1 => "the only stack that shares it excludes it".to_owned(),
+                    stacks => format!("all {stacks} stacks that share it exclude it"),
+                };
+                format!("{shown} is free, and in no mask: {who}.")
             }
             (false, stacks, allowed) if stacks == allowed => format!("{shown} is free."),
             (false, stacks, allowed) => format!("{shown} is free, and {allowed} of {stacks} stacks may be given it."),

@@ -36,21 +36,16 @@ pub(super) fn ends(world: &World<'_>, stored: &Stored, list: &ListView, lsn: Lsn
     if restored {
         return Ends::Stopped;
     }
-    let Some(floor) = floor(world, stored) else { return Ends::InFull };
+    let floor = stored.inspected.clock_floor(world.now.boot);
+    if floor == ClockFloor::default() {
+        return Ends::InFull;
+    }
     let queue = stored.resting.get(&list.list).map(Vec::as_slice).unwrap_or_default();
     let until = last_due(queue, floor, u64::from(length_ms(world, list)), lsn);
     match until.0.saturating_sub(world.now.boot_ms.0) {
         0 => Ends::Due,
         left_ms => Ends::In { left_ms },
     }
-}
-
-/// Where the present boot begins in the log: the youngest histories in a row under it. `None` if the
-/// store was last open under another boot.
-fn floor(world: &World<'_>, stored: &Stored) -> Option<ClockFloor> {
-    let histories = stored.inspected.manifest.histories.iter().rev();
-    let first = histories.take_while(|history| history.boot == world.now.boot).last()?;
-    Some(ClockFloor { lsn: first.first, at: first.boot_ms })
 }
 
 /// A queue ends from its front: what is due later holds back what is behind it.

@@ -155,10 +155,7 @@ impl Told<'_> {
         let answer = if view.state == ConnectorState::FailedPersistent {
             self.remedies.extend(holder::remedies(self.world, view));
             let kept = counted(view.held_ports, "port");
-            format!(
-                "{name} gets no port: it is failed-persistent {}; {kept} are kept for it.",
-                holder::failed(view, moments)
-            )
+            format!("{name} gets no port: it is failed-persistent {}, and keeps {kept}.", holder::failed(view, moments))
         } else if let Some(code) = stopped {
             format!("{name} gets no port: {}.", stopped_because(code))
         } else if joined.is_empty() {
@@ -264,7 +261,7 @@ impl Told<'_> {
                 .push(Remedy::by(format!("{target}: have a stack give groups back. Who holds what:"), display));
         }
         if quarantined > 0 {
-            let text = format!("{target}: {quarantined} ports are free again when their quarantine ends.");
+            let text = format!("{target}: ports that are free again when their quarantine ends: {quarantined}.");
             self.remedies.push(Remedy::new(text));
         }
         if excluded > 0 {
@@ -272,7 +269,7 @@ impl Told<'_> {
                 self.causes.extend(limits::of_transport(named, target.transport()));
             }
             let text = format!(
-                "{target}: {excluded} free ports are excluded for this stack: widen EPHEMERALPORTS, or \
+                "{target}: free ports are excluded for this stack: {excluded}. Widen EPHEMERALPORTS, or \
                  reserve less with PORT, PORTRANGE and EXPLICITBINDPORTRANGE."
             );
             self.remedies.push(Remedy::new(text));
