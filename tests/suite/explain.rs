@@ -8,7 +8,7 @@ mod port;
 mod restored;
 mod stack;
 
-use super::cli::{bytes_of, expect};
+use super::cli::{bytes_of, exercise, expect, new_store};
 use place::{Place, list};
 use std::path::Path;
 
@@ -92,4 +92,41 @@ fn profiles_and_data_sets_are_told_apart_by_the_names_of_their_stacks() {
     assert!(source["profile"].as_str().expect("a file").ends_with("sys2.profile"), "{source}");
     assert!(source["data_set"].as_str().expect("a file").ends_with("more.obey"), "{source}");
     assert!(shown.answer().ends_with("is free, and 1 of 2 stacks may be given it."), "{}", shown.answer());
+}
+
+#[test]
+fn a_log_that_is_damaged_below_the_checkpoint_costs_the_times_and_no_more() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let store = new_store(&dir, "store");
+    exercise(&store, 5, 3_000, 1);
+    let (stdout, _) = expect(0, &["display", "connectors", "--data", &store, "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object");
+    let name = shown["connectors"][0]["connector"].as_str().expect("a name").to_owned();
+    let ask = |arguments: &[&str]| expect(0, &[&["explain", &name, "--data", &store], arguments].concat());
+    let (whole, stderr) = ask(&[]);
+    assert!(stderr.is_empty() && whole.contains("attached 20"), "{whole}{stderr}");
+
+    // Every segment that is sealed: the checkpoint of the close has all of it.
+    let mut segments: Vec<_> = std::fs::read_dir(Path::new(&store).join("wal"))
+        .expect("readable")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    segments.sort();
+    segments.pop();
+    assert!(!segments.is_empty(), "the log has more than its tail");
+    for path in segments {
+        let mut bytes = std::fs::read(&path).expect("readable");
+        bytes[4_096 + 64] ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+    }
+    let (damaged, stderr) = ask(&[]);
+    assert!(stderr.contains("times are not known, the log cannot be read there: "), "{stderr}");
+    assert!(damaged.contains("attached at a time that is no longer in the log"), "{damaged}");
+    let numbers = |text: &str| {
+        text.lines().filter(|line| line.contains("Of the 65536 ports")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&damaged), numbers(&whole));
+    let (stdout, _) = ask(&["--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&stdout).is_ok(), "{stdout}");
 }

@@ -99,7 +99,7 @@ pub(super) fn notices(stored: &Stored) -> (Vec<Cause>, Vec<Remedy>) {
             state => state,
         };
         causes.push(Cause::new(code, format!("{}.", notice.text)));
-        remedies.push(Remedy::new(format!("{}.", notice.way_out)));
+        remedies.push(way_out(&notice.way_out));
     }
     let missing: Vec<String> =
         stored.structure().not_attached_since_stop(stored.structure().lsn().next()).map(ToString::to_string).collect();
@@ -110,6 +110,16 @@ pub(super) fn notices(stored: &Stored) -> (Vec<Cause>, Vec<Remedy>) {
         causes.push(Cause::new("not-all-attached", format!("Not attached since granting stopped: {named}{more}.")));
     }
     (causes, remedies)
+}
+
+/// A way out as a sentence, or as the command that it is.
+fn way_out(text: &str) -> Remedy {
+    if text.starts_with("portplex ") {
+        return Remedy::new(format!("Say what happened to it: {text}"));
+    }
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    Remedy::new(format!("{first}{}.", letters.as_str()))
 }
 
 /// Most names in a sentence.

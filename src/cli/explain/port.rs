@@ -22,10 +22,12 @@ use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
+use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::structure::Body;
 use crate::structure::Change;
+use crate::structure::ConnectorView;
 use crate::structure::Event;
 use crate::structure::Item;
 use crate::structure::ListView;
@@ -340,38 +342,52 @@ impl Told<'_> {
         self.causes.len() > before
     }
 
-    /// Says which stacks exclude it, and why: (stacks that could have it, stacks that allow it).
+    /// Says which stacks exclude it, and why: (stacks that share the list, stacks that allow it).
     fn stacks(&mut self, stored: Option<&Stored>) -> (usize, usize) {
         let Asked { of, port, transport } = self.asked;
         let DvipaFilter::One(dvipa) = of else { return (0, 0) };
+        let members: Vec<ConnectorView> =
+            stored.into_iter().flat_map(|stored| stored.members(self.asked.target())).collect();
         let (mut stacks, mut allowed) = (0, 0);
         for named in &self.world.profiles {
             let shares = named.profile.dvipa(dvipa).is_some_and(|definition| definition.sysplexports);
-            if shares || transport == Transport::Udp {
+            let is_member = members.iter().any(|view| view.name == named.name);
+            if shares || is_member || transport == Transport::Udp {
                 let causes = excluded::exclusions(named, transport, port);
-                stacks += 1;
-                allowed += usize::from(causes.is_empty());
+                if !is_member {
+                    stacks += 1;
+                    allowed += usize::from(causes.is_empty());
+                }
                 self.causes.extend(causes);
             }
         }
-        let Some(stored) = stored else { return (stacks, allowed) };
-        for view in stored.members(self.asked.target()) {
-            if self.world.profile_of(&view.name).is_some() {
-                continue;
-            }
+        for view in members {
             stacks += 1;
-            match stored.allowable(view.actor.slot, transport) {
-                Some(ports) if ports.contains(port) => allowed += 1,
-                Some(_) => {
-                    let text = format!("{} does not allow it; --profile {}=FILE says why.", view.name, view.name);
-                    self.causes.push(Cause::new("not-allowable", text));
-                }
-                None => {
-                    let text = format!("{} has not said which ports it allows.", view.name);
-                    self.causes.push(Cause::new("no-allowable-set", text));
-                }
-            }
+            let given = stored.and_then(|stored| stored.allowable(view.actor.slot, transport));
+            allowed += usize::from(given.is_some_and(|ports| ports.contains(port)));
+            self.causes.extend(self.allowance(&view.name, given));
         }
         (stacks, allowed)
+    }
+
+    /// What is to be said of the ports that a stack gave last, beside what its profile says.
+    fn allowance(&self, name: &ConnectorName, given: Option<&PortSet>) -> Option<Cause> {
+        let Asked { port, transport, .. } = self.asked;
+        let Some(given) = given.map(|ports| ports.contains(port)) else {
+            let text = format!("{name} has not said which ports it allows.");
+            return Some(Cause::new("no-allowable-set", text));
+        };
+        match self.world.profile_of(name).map(|named| named.profile.allowable(transport).contains(port)) {
+            None if !given => {
+                let text = format!("{name} does not allow it; --profile {name}=FILE says why.");
+                Some(Cause::new("not-allowable", text))
+            }
+            Some(profile) if profile != given => {
+                let said = if given { "allowed" } else { "excluded" };
+                let text = format!("{name} {said} it when it last gave its ports: it ran with another profile.");
+                Some(Cause::new("allowable-differs", text))
+            }
+            _ => None,
+        }
     }
 }

@@ -108,11 +108,15 @@ What would change it
 
 #[test]
 fn every_way_into_quarantine_is_told_apart() {
-    let shown = after(|_, sys1| drop(sys1.connection().leave(sys1.grants[0].member).expect("left")));
+    let shown = after(|_, sys1| {
+        sys1.connection().leave(sys1.grants[0].member).expect("left");
+    });
     assert_eq!(shown.codes()[0], "left");
     assert!(shown.answer().contains("SYS1 left the list at 2023-11-14T22:14:13.000Z (lsn 1048581)"));
 
-    let shown = after(|_, sys1| drop(sys1.connection().disconnect().expect("disconnected")));
+    let shown = after(|_, sys1| {
+        sys1.connection().disconnect().expect("disconnected");
+    });
     assert_eq!(shown.codes()[0], "disconnected");
 
     let shown = after(|place, sys1| {
@@ -166,6 +170,9 @@ Why
     assert_eq!(shown.answer(), "10.1.1.1:80 is free, and in no mask: the only stack that shares it excludes it.");
     assert_eq!(shown.says("not-allowable"), "SYS1.TCPIP does not allow it; --profile SYS1.TCPIP=FILE says why.");
 
+    let place = Place::new();
+    place.facility().define(list()).expect("defined");
+    place.close([]);
     let more = "PORT 7000 TCP RESERVED
 PORTRANGE 7100 10 TCP FTPD*
 GLOBALCONFIG EXPLICITBINDPORTRANGE 8000 100";
@@ -188,6 +195,25 @@ GLOBALCONFIG EXPLICITBINDPORTRANGE 8000 100";
             "{port}"
         );
     }
+}
+
+#[test]
+fn what_the_stack_gave_last_counts_and_a_profile_that_differs_is_said() {
+    let place = Place::new();
+    let (mut sys1, mut sys2) = (place.stack("SYS1.TCPIP", 1, 0), place.stack("SYS2.TCPIP", 1, 0));
+    sys1.enter_with(list(), 7_000, 7_999);
+    sys2.connection().join(list()).expect("joined");
+    place.close([&mut sys1, &mut sys2]);
+    let profile = place.profile("sys1.profile", "PORT 7001 TCP A");
+    let shown = place.explain("10.1.1.1:7001", &["--profile", &profile]);
+    assert_eq!(shown.answer(), "10.1.1.1:7001 is free, and 1 of 2 stacks may be given it.");
+    let says = "SYS1.TCPIP allowed it when it last gave its ports: it ran with another profile.";
+    assert_eq!(shown.says("allowable-differs"), says);
+    assert_eq!(shown.says("no-allowable-set"), "SYS2.TCPIP has not said which ports it allows.");
+    let shown = place.explain("10.1.1.1:6001", &["--profile", &profile]);
+    assert_eq!(shown.answer(), "10.1.1.1:6001 is free, and in no mask: all 2 stacks that share it exclude it.");
+    let says = "SYS1.TCPIP excluded it when it last gave its ports: it ran with another profile.";
+    assert_eq!(shown.says("allowable-differs"), says);
 }
 
 #[test]
