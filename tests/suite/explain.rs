@@ -55,7 +55,9 @@ fn a_store_in_use_is_locked_and_a_closed_one_stays_as_it_was() {
     let mut sys1 = place.stack("SYS1.TCPIP", 1, 0);
     let member = sys1.enter(list());
     let port = sys1.claim(member, 5_000);
+    let profile = place.profile("sys1.profile", "");
     expect(75, &["explain", "SYS1.TCPIP", "--data", &place.store]);
+    expect(75, &["explain", "SYS1.TCPIP", "--data", &place.store, "--profile", &profile]);
     place.close([&mut sys1]);
     let before = bytes_of(Path::new(&place.store));
     for asked in [format!("10.1.1.1:{port}"), "SYS1.TCPIP".to_owned(), "10.1.1.1".to_owned()] {
