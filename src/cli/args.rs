@@ -6,6 +6,7 @@ use super::dev::ChildArgs;
 use super::dev::DevArgs;
 use super::display::DisplayArgs;
 use super::exit;
+use super::explain::ExplainArgs;
 use super::log::LogArgs;
 use super::profile::ProfileArgs;
 use super::store::StoreArgs;
@@ -29,6 +30,9 @@ pub(crate) enum Verb {
     Dev(DevArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
+    /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it
+    #[command(after_long_help = super::explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Make, check, print, back up and restore a store, and say what happened to one
     Store(StoreArgs),
     /// Look at the connectors of a store, and vouch for stacks that are gone
@@ -46,6 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   portplex dev                               # ten seconds, no arguments, nothing to set up
   portplex display groups                    # who holds what in ./portplex-data
+  portplex explain 10.1.1.1:5000             # who has this port since when, and what would free it
   portplex store init /srv/ports             # an empty structure EZBEPORT
   portplex store verify /srv/ports           # read every byte, change none
   portplex log dump /srv/ports | less        # who got which port, and when

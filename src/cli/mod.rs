@@ -14,6 +14,7 @@ mod dev;
 mod display;
 mod exercise;
 mod exit;
+mod explain;
 mod log;
 mod map;
 mod notice;
@@ -52,6 +53,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         Verb::Display(args) => (args.is_json(), args.run()),
+        Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
         Verb::Connector(args) => (args.is_json(), args.run()),

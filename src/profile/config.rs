@@ -3,6 +3,7 @@
 
 use super::diagnostic::{Code, Severity};
 use super::model::ExplicitBind;
+use super::model::Mention;
 use super::parse::{Parser, Stop, begins_statement};
 use super::token::Token;
 use crate::ident::Dvipa;
@@ -84,7 +85,7 @@ impl<'a> Parser<'a> {
     pub(super) fn udpconfig(&mut self) {
         self.parameters("UDPCONFIG", UDPCONFIG_OTHER, |parser, token| {
             if token.is("EPHEMERALPORTS") {
-                parser.ephemeralports(Transport::Udp)?;
+                parser.ephemeralports(token, Transport::Udp)?;
                 return Ok(true);
             }
             Ok(false)
@@ -201,8 +202,10 @@ impl<'a> Parser<'a> {
                 return Err(self.fault(place, Code::OutOfRange, message, hint));
             }
             self.profile.explicit_bind = ExplicitBind::Range(PortRange { first, count });
+            self.profile.explicit_bind_at = Some(self.mention(token));
         } else if token.is("NOEXPLICITBINDPORTRANGE") {
             self.profile.explicit_bind = ExplicitBind::No;
+            self.profile.explicit_bind_at = Some(self.mention(token));
         } else {
             return Ok(false);
         }
@@ -211,7 +214,7 @@ impl<'a> Parser<'a> {
 
     fn tcpconfig_parameter(&mut self, token: &Token<'a>) -> Result<bool, Stop> {
         if token.is("EPHEMERALPORTS") {
-            self.ephemeralports(Transport::Tcp)?;
+            self.ephemeralports(token, Transport::Tcp)?;
         } else if token.is("TIMEWAITInterval") {
             self.profile.time_wait_s = self.number("TIMEWAITINTERVAL", 0, 120)?;
         } else {
@@ -220,7 +223,11 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
-    fn ephemeralports(&mut self, transport: Transport) -> Result<(), Stop> {
+    fn mention(&self, token: &Token<'_>) -> Mention {
+        Mention { data_set: self.data_set, line: token.place.line }
+    }
+
+    fn ephemeralports(&mut self, token: &Token<'_>, transport: Transport) -> Result<(), Stop> {
         let first = self.number("the low port of EPHEMERALPORTS", 1024, u16::MAX)?;
         let place = self.peek().map_or(self.tokens.place(), |token| token.place);
         let last = self.number("the high port of EPHEMERALPORTS", 1024, u16::MAX)?;
@@ -229,6 +236,7 @@ impl<'a> Parser<'a> {
             return Err(self.fault(place, Code::OutOfRange, message, "write the low port first"));
         }
         self.profile.ephemeral[transport.index()] = (first, last);
+        self.profile.ephemeral_at[transport.index()] = Some(self.mention(token));
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub use book::RESERVATIONS_MAX;
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity};
 pub use distribute::DISTRIBUTIONS_MAX;
 pub use model::{
-    EPHEMERAL_DEFAULT, ExplicitBind, Ip6Config, IpConfig, PortOptions, Profile, Reservation, Unreserved, User,
+    EPHEMERAL_DEFAULT, ExplicitBind, Ip6Config, IpConfig, Mention, PortOptions, Profile, Reservation, Unreserved, User,
 };
 pub use routes::RANGES_MAX;
 pub use sample::sample;

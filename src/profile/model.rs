@@ -36,8 +36,12 @@ pub struct Profile {
     pub source_ip: Vec<SourceIp>,
     /// EPHEMERALPORTS by transport, first and last inclusive.
     pub ephemeral: [(u16, u16); 2],
+    /// Where EPHEMERALPORTS stands, by transport; `None`: the default holds.
+    pub ephemeral_at: [Option<Mention>; 2],
     /// GLOBALCONFIG EXPLICITBINDPORTRANGE.
     pub explicit_bind: ExplicitBind,
+    /// Where EXPLICITBINDPORTRANGE or NOEXPLICITBINDPORTRANGE stands.
+    pub explicit_bind_at: Option<Mention>,
     /// GLOBALCONFIG XCFGRPID, 2 to 31.
     pub tcp_group: Option<u8>,
     /// TCPCONFIG TIMEWAITINTERVAL, s.
@@ -48,6 +52,15 @@ pub struct Profile {
     pub ip6: Ip6Config,
     /// How many data sets came after the first one: see [`Profile::obey`].
     pub data_sets: u16,
+}
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Which data set: 0 is the profile, n the nth one that was obeyed.
+    pub data_set: u16,
+    /// Line of the parameter, from 1.
+    pub line: u32,
 }
 
 /// One entry of PORT or PORTRANGE.
@@ -176,7 +189,9 @@ impl Default for Profile {
             dvipas: Vec::new(),
             reservations: Vec::new(),
             ephemeral: [EPHEMERAL_DEFAULT; 2],
+            ephemeral_at: [None; 2],
             explicit_bind: ExplicitBind::Unspecified,
+            explicit_bind_at: None,
             tcp_group: None,
             time_wait_s: 60,
             ip: IpConfig::default(),

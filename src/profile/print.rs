@@ -34,6 +34,7 @@ impl Profile {
     fn without_places(&self) -> Self {
         let mut profile = self.clone();
         profile.data_sets = 0;
+        (profile.ephemeral_at, profile.explicit_bind_at) = ([None; 2], None);
         let definitions = profile.dvipas.iter_mut().flat_map(|definition| {
             let distributions = definition.distributions.iter_mut().map(|d| (&mut d.data_set, &mut d.line));
             distributions.chain([(&mut definition.data_set, &mut definition.line)])

@@ -102,6 +102,15 @@ impl Window {
     }
 }
 
+impl Body {
+    /// What the log keeps of the body of a numbered request: the `hash` of
+    /// [`Stamp::First`](super::Stamp::First).
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        body_hash(self)
+    }
+}
+
 /// The first 8 bytes of BLAKE3 of a body's canonical form: a tag, then its fields with fixed
 /// widths, little-endian.
 pub(super) fn body_hash(body: &Body) -> u64 {

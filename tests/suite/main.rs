@@ -12,6 +12,7 @@ mod crash;
 mod dev;
 mod displays;
 mod distributor;
+mod explain;
 mod facility;
 mod format;
 mod full_disk;

@@ -5,6 +5,7 @@
 use super::DevArgs;
 use super::error::DevError;
 use super::stand_in;
+use crate::cli::profile::input;
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::ident::StructureName;
@@ -125,9 +126,7 @@ fn plan(path: &Path, name: &str, text: &[u8], remarks: &mut Vec<String>) -> Resu
 /// `sys1.profile` is the profile of SYS1.TCPIP.
 fn name_of(path: &Path) -> Result<String, DevError> {
     let no_name = |reason: &str| DevError::NoName { path: path.to_path_buf(), reason: reason.to_owned() };
-    let stem = path.file_stem().ok_or_else(|| no_name("there is none"))?;
-    let stem = stem.to_str().ok_or_else(|| no_name("its name is not UTF-8"))?;
-    Ok(if stem.contains('.') { stem.to_owned() } else { format!("{stem}.TCPIP") })
+    input::stack_named(path).ok_or_else(|| no_name("there is none, or not in UTF-8"))
 }
 
 fn one_structure(stacks: &[StackPlan]) -> Result<StructureName, DevError> {

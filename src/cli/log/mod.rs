@@ -8,6 +8,7 @@ mod verify;
 mod wall;
 
 pub(crate) use names::Names;
+pub(crate) use wall::rfc3339;
 
 use super::exit::Exit;
 use super::exit::Failure;
@@ -19,7 +20,9 @@ use crate::record;
 use crate::structure::Event;
 use crate::wal;
 use crate::wal::FrameInfo;
+use crate::wal::Manifest;
 use crate::wal::Replayed;
+use crate::wal::StoreError;
 use std::path::Path;
 
 /// Print and check the log of a store.
@@ -80,17 +83,13 @@ pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Fa
     let (mut stopped, mut frames, mut records) = (None, 0, 0);
     let walked = wal::verify(&*disk, dir, &survey, &mut |frame, payload| {
         frames += 1;
-        let mut lsn = frame.first;
-        for event in record::Records::new(payload, frame.count) {
-            let event = event.map_err(|error| frame.corrupt(lsn, error))?;
-            if let Err(failure) = see(&Placed { frame, lsn, event: &event }) {
+        records += u64::from(frame.count);
+        each(frame, payload, &mut |placed| {
+            see(placed).map_err(|failure| {
                 stopped = Some(failure);
-                return Err(frame.corrupt(lsn, "the reader stopped"));
-            }
-            lsn = lsn.next();
-            records += 1;
-        }
-        Ok(())
+                frame.corrupt(placed.lsn, "the reader stopped")
+            })
+        })
     });
     if let Some(failure) = stopped {
         return Err(failure);
@@ -98,4 +97,41 @@ pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Fa
     let (replayed, segments) = (walked?, survey.manifest.segments.len());
     let warnings = [survey.warnings, replayed.warnings.clone()].concat();
     Ok(Walked { replayed, segments, frames, records, warnings })
+}
+
+/// Hands over the records above `after` up to `upto`, the last one at most, under a shared lock;
+/// reads no segment that has none of them.
+pub(crate) fn walk_range(
+    dir: &Path,
+    manifest: &Manifest,
+    after: Lsn,
+    upto: Lsn,
+    see: &mut dyn FnMut(&Placed<'_>),
+) -> Result<(), Failure> {
+    let disk = Machine::real().disk;
+    let _lock = wal::lock(&*disk, dir, LockMode::Shared)?;
+    wal::read_durable(&*disk, dir, manifest, after, upto, &mut |frame, payload| {
+        each(frame, payload, &mut |placed| {
+            if after < placed.lsn && placed.lsn <= upto {
+                see(placed);
+            }
+            Ok(())
+        })
+    })?;
+    Ok(())
+}
+
+/// Decodes the records of a frame.
+fn each(
+    frame: &FrameInfo,
+    payload: &[u8],
+    see: &mut dyn FnMut(&Placed<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut lsn = frame.first;
+    for event in record::Records::new(payload, frame.count) {
+        let event = event.map_err(|error| frame.corrupt(lsn, error))?;
+        see(&Placed { frame, lsn, event: &event })?;
+        lsn = lsn.next();
+    }
+    Ok(())
 }

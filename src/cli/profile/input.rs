@@ -45,6 +45,13 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// The stack whose profile a file is, by its name: `sys1.profile` is that of `sys1.TCPIP`,
+/// `prod.tcpip.profile` that of `prod.tcpip`. `None` if the file has no name, or none in UTF-8.
+pub(crate) fn stack_named(file: &Path) -> Option<String> {
+    let stem = file.file_stem()?.to_str()?;
+    Some(if stem.contains('.') { stem.to_owned() } else { format!("{stem}.TCPIP") })
+}
+
 /// Whether there is an error among the diagnostics.
 pub(crate) fn has_errors(texts: &[Text]) -> bool {
     texts.iter().flat_map(|text| &text.diagnostics).any(|found| found.severity == Severity::Error)

@@ -94,6 +94,21 @@ fn ports_in_quarantine_become_the_reporters_whoever_held_them() {
 }
 
 #[test]
+fn a_token_of_the_history_that_was_lost_may_be_one_that_this_history_gave_too() {
+    let mut rig = Rig::new();
+    let (a, b) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
+    let own = rig.claim(a, 44_800).unwrap();
+    rig.stop(StopCause::Restored);
+    // Both histories went on from the same lsn: what each made there has nothing to do with the other.
+    rig.adopt("B", &[reported(own.lsn.0, 701, 1)]).unwrap();
+    rig.adopt("A", &[reported(own.lsn.0, 702, 1)]).unwrap();
+    assert_eq!((rig.adopted(), rig.in_use(list(1))), (2, (3, 0)));
+    assert_eq!(rig.known(b, reported(own.lsn.0, 701, 1)), known(1));
+    let items: Vec<Item> = rig.structure.items().collect();
+    assert!(Structure::import(items.into_iter()).is_ok_and(|imported| imported == rig.structure));
+}
+
+#[test]
 fn ports_held_by_another_or_by_the_reporter_itself_go_to_the_higher_lsn() {
     let mut rig = Rig::new();
     let (a, b) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
