@@ -8,7 +8,7 @@ use portplex::distributor::{Flow, Options as Routing, Syn, Sysplex, SysplexError
 use portplex::facility::{self, LocalFacility};
 use portplex::ident::{BootId, BootMs, ConnectorName, Dvipa, Identity, MachineId, ProcessId};
 use portplex::profile::{Profile, parse};
-use portplex::stack::{self, BoundPort, Stack};
+use portplex::stack::{self, BoundPort, Local, Stack};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -178,7 +178,7 @@ impl Systems {
             Ports::Structure { stacks, .. } => Ok(stacks[system].bind(self.dvipa, 0)?),
             Ports::Own(next) => {
                 next[system] += 1;
-                Ok(BoundPort { dvipa: self.dvipa, port: next[system] - 1, grant: None })
+                Ok(BoundPort { local: Local::Address(self.dvipa), port: next[system] - 1, grant: None })
             }
         }
     }

@@ -54,7 +54,7 @@
 //!
 //! ```text
 //! cli                             the command line, `dev` (feature `cli`)
-//! stack                           the host's side: groups in hand, ports handed out
+//! stack                           the host's side: groups in hand, ports handed out, connections
 //! facility | distributor          one writer: group commit, recovery, watch | who gets a connection
 //! wal | checkpoint | profile      bytes in order | the state as of one lsn | TCP/IP profiles
 //! record                          event <-> bytes

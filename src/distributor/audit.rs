@@ -4,13 +4,19 @@
 //! 2. The owner's books are those of the stacks: the same connections, listeners and quiesced ports,
 //!    and affinities with the same number of connections.
 //! 3. A DVIPA has an owner exactly if somebody routes for it, and both are the same stack.
+//! 4. Every stack with a statement is in the chain or deactivated, never both; a deactivated one
+//!    neither has the DVIPA nor waits for it; without an owner nobody is left who would make it.
+//! 5. A stack is MOVING or QUIESCING only as long as it has connections.
+//! 6. What the operator quiesced on a stack is quiesced for each of its DVIPAs.
 #![forbid(unsafe_code)]
 
 use super::error::AuditError;
 use super::owner::{Distributor, Learnt};
+use super::succession::{Status, Succession};
 use super::sysplex::Sysplex;
 use super::target::Target;
 use crate::ident::ConnectorName;
+use crate::ident::Dvipa;
 use std::collections::BTreeMap;
 
 impl Distributor {
@@ -63,6 +69,9 @@ impl Sysplex {
             if routes != owner || owner.is_some_and(|owner| !self.stacks.contains_key(owner)) {
                 return Err(AuditError::Owner { dvipa: *dvipa });
             }
+            if let Some((stack, what)) = self.chain_fault(*dvipa, &seat.succession) {
+                return Err(AuditError::Chain { dvipa: *dvipa, stack: stack.clone(), what });
+            }
             let Some(distributor) = &seat.distributor else { continue };
             distributor.audit()?;
             for (name, stack) in &self.stacks {
@@ -74,7 +83,35 @@ impl Sysplex {
                 }
             }
         }
+        for (name, stack) in &self.stacks {
+            let differs = |(_, target): &(_, &Target)| !stack.quiesced.iter().eq(target.quiesced());
+            if let Some((dvipa, _)) = stack.targets.iter().find(differs) {
+                return Err(AuditError::Quiesced { dvipa: *dvipa, stack: name.clone() });
+            }
+        }
         Ok(())
+    }
+
+    /// A stack whose place in the chain is not what it should be, and why.
+    fn chain_fault<'a>(&'a self, dvipa: Dvipa, chain: &'a Succession) -> Option<(&'a ConnectorName, &'static str)> {
+        if let Some(fault) = chain.fault() {
+            return Some(fault);
+        }
+        for (name, stack) in &self.stacks {
+            let claim = stack.claims.get(&dvipa);
+            let status = chain.status(name);
+            let is_idle = self.is_idle_on(name, dvipa);
+            let what = match status {
+                _ if chain.role(name) != claim.map(|claim| claim.role) => "it has another statement in the chain",
+                Some(Status::Moving | Status::Quiescing) if is_idle => "it gives connections up that it has not",
+                Some(Status::Backup) if chain.owner().is_none() && claim.is_some_and(|claim| claim.creates) => {
+                    "nobody has the DVIPA, and it would make it"
+                }
+                _ => continue,
+            };
+            return Some((name, what));
+        }
+        chain.order().into_iter().find(|name| !self.stacks.contains_key(*name)).map(|name| (name, "it is not there"))
     }
 }
 
@@ -83,15 +120,17 @@ impl Distributor {
     fn differs(&self, stack: &ConnectorName, books: &Target) -> Option<&'static str> {
         let peer = self.stacks.get(stack)?;
         let here = self.connections.iter().filter(|(_, entry)| entry.stack == *stack).map(|(flow, _)| flow);
-        let ready = self.ports.iter().map(|(port, at)| (*port, at.ready(stack))).filter(|(_, ready)| *ready > 0);
+        let of_stack = self.ports.values().flat_map(|at| &at.listeners).filter(|listener| listener.stack == *stack);
+        let mut listeners: Vec<_> = of_stack.map(|listener| (&listener.server, listener.ready)).collect();
+        listeners.sort_unstable();
         if !here.eq(books.connections()) {
             return Some("the connections");
         }
-        if !ready.eq(books.listeners()) {
+        if !listeners.into_iter().eq(books.listeners()) {
             return Some("the listeners");
         }
         if !peer.quiesced.iter().eq(books.quiesced()) {
-            return Some("the quiesced ports");
+            return Some("the quiesced servers");
         }
         let open = self.affinities.iter().filter(|(_, affinity)| affinity.stack == *stack && affinity.count > 0);
         if open.into_iter().any(|(key, affinity)| books.affinity_count(*key) != affinity.count) {

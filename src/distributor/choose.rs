@@ -1,7 +1,8 @@
 //! The distribution methods: one target of those that are ready.
 //!
 //! Whatever the method, a target of effective weight 0 gets nothing while another has more; if all
-//! have 0, all count alike, because somebody must serve (IP Configuration Guide, net weight).
+//! have 0, all count alike, because somebody must serve (IP Configuration Guide, net weight). But a
+//! target of health 0 is probed now and then: who is sent nothing cannot show that it is well again.
 #![forbid(unsafe_code)]
 
 use super::rule::Standby;
@@ -31,6 +32,10 @@ pub(super) struct Turn {
     credits: BTreeMap<ConnectorName, i64>,
     /// Hot standby: who gets everything now.
     active: Option<ConnectorName>,
+    /// Connections since the last probe, while a target of health 0 gets none.
+    since_probe: u32,
+    /// Which such target was probed last.
+    probed: Option<ConnectorName>,
 }
 
 impl Turn {
@@ -55,6 +60,30 @@ impl Turn {
         picked.cloned()
     }
 
+    /// Every so many connections (`every`; 0 = never) one goes to a target of health 0, each in turn,
+    /// to see whether it is back; not where one target has everything, or where all are that ill.
+    pub(super) fn probe(
+        &mut self,
+        method: DistMethod,
+        every: u32,
+        candidates: &[Candidate<'_>],
+    ) -> Option<ConnectorName> {
+        let (well, ill): (Vec<&Candidate<'_>>, Vec<_>) = candidates.iter().partition(|candidate| candidate.healthy);
+        if method == DistMethod::HotStandby || every == 0 || well.is_empty() || ill.is_empty() {
+            self.since_probe = 0;
+            return None;
+        }
+        self.since_probe += 1;
+        if self.since_probe < every {
+            return None;
+        }
+        self.since_probe = 0;
+        let mut ring: Vec<&ConnectorName> = ill.iter().map(|candidate| candidate.stack).collect();
+        ring.sort_unstable();
+        self.probed = next_of(&ring, self.probed.as_ref()).cloned();
+        self.probed.clone()
+    }
+
     /// Who gets everything under HOTSTANDBY.
     pub(super) const fn active(&self) -> Option<&ConnectorName> {
         self.active.as_ref()
@@ -64,8 +93,7 @@ impl Turn {
     fn next_in_turn<'a>(&mut self, fit: &[Candidate<'a>]) -> Option<&'a ConnectorName> {
         let mut ring: Vec<&ConnectorName> = fit.iter().map(|candidate| candidate.stack).collect();
         ring.sort_unstable();
-        let after = |stack: &&&ConnectorName| self.last.as_ref().is_none_or(|last| **stack > last);
-        let picked = *ring.iter().find(after).or(ring.first())?;
+        let picked = next_of(&ring, self.last.as_ref())?;
         self.last = Some(picked.clone());
         Some(picked)
     }
@@ -107,6 +135,12 @@ impl Turn {
         self.active = Some(picked.clone());
         Some(picked)
     }
+}
+
+/// Whose turn it is after `last`, in a ring in order.
+fn next_of<'a>(ring: &[&'a ConnectorName], last: Option<&ConnectorName>) -> Option<&'a ConnectorName> {
+    let after = |stack: &&&ConnectorName| last.is_none_or(|last| **stack > last);
+    ring.iter().find(after).or(ring.first()).copied()
 }
 
 /// The target that would have the fewest active connections for its weight (WEIGHTEDACTIVE).

@@ -68,6 +68,8 @@ pub enum Why {
     Local,
     /// The distribution method picked it.
     Method(DistMethod),
+    /// It gets nothing because its health is 0, and this connection shows whether it still is.
+    Probe,
     /// A program of that stack listens on the port, which is not distributed.
     Listener {
         /// How many other stacks listen there too: always 0 for a port that SYSPLEXPORTS assigned.
@@ -125,6 +127,7 @@ impl fmt::Display for Why {
                 DistMethod::HotStandby => "hotstandby",
                 DistMethod::TargControlled => "targcontrolled",
             }),
+            Self::Probe => f.write_str("probe"),
             Self::Listener { others: 0 } => f.write_str("listener"),
             Self::Listener { others } => write!(f, "listener+{others}"),
             Self::Holder => f.write_str("holder"),

@@ -21,6 +21,30 @@ pub enum SysplexError {
         /// The stack.
         stack: ConnectorName,
     },
+    /// The operator named a DVIPA that the stack's profile does not define.
+    #[error("{stack} has no VIPADEFINE or VIPABACKUP of {dvipa}: only such a DVIPA is deactivated or reactivated")]
+    NotConfigured {
+        /// The stack.
+        stack: ConnectorName,
+        /// The DVIPA.
+        dvipa: Dvipa,
+    },
+    /// DEACTIVATE of a DVIPA that is deactivated.
+    #[error("{dvipa} is deactivated on {stack} already: reactivate it there first")]
+    Deactivated {
+        /// The stack.
+        stack: ConnectorName,
+        /// The DVIPA.
+        dvipa: Dvipa,
+    },
+    /// REACTIVATE of a DVIPA that is not deactivated.
+    #[error("{dvipa} is not deactivated on {stack}: there is nothing to reactivate")]
+    NotDeactivated {
+        /// The stack.
+        stack: ConnectorName,
+        /// The DVIPA.
+        dvipa: Dvipa,
+    },
     /// Two stacks have the same 4-tuple.
     #[error(transparent)]
     Collision(#[from] Collision),
@@ -57,6 +81,24 @@ pub enum AuditError {
         stack: ConnectorName,
         /// The owner.
         owner: ConnectorName,
+    },
+    /// A stack's place in the chain is wrong.
+    #[error("{dvipa}: the chain is wrong about {stack}: {what}")]
+    Chain {
+        /// The DVIPA.
+        dvipa: Dvipa,
+        /// The stack.
+        stack: ConnectorName,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// What the operator said counts for one DVIPA of a stack and not for another.
+    #[error("{dvipa}: what is quiesced on {stack} is not what its operator said")]
+    Quiesced {
+        /// The DVIPA.
+        dvipa: Dvipa,
+        /// The stack.
+        stack: ConnectorName,
     },
     /// The DVIPA has no owner although it should, or one that is not there.
     #[error("{dvipa}: the stack that has it and the one that routes for it differ")]

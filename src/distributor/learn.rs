@@ -12,6 +12,7 @@ use super::notice::Change;
 use super::notice::Notice;
 use super::notice::Report;
 use super::owner::{Distributor, Learnt, Peer};
+use super::server::Server;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use std::collections::BTreeSet;
@@ -89,14 +90,14 @@ impl Distributor {
             }
         }
         match change {
-            Change::Listening { port, ready } => self.listening(stack, *port, *ready),
+            Change::Listening { server, ready } => self.listening(stack, server, *ready),
             Change::Opened { flow, affinity_s } => return self.opened(stack, *flow, *affinity_s),
             Change::Closed { flow } => self.closed(now, stack, *flow),
-            Change::Quiesced { port, quiesced: true } => {
-                peer.quiesced.insert(*port);
+            Change::Quiesced { scope, quiesced: true } => {
+                peer.quiesced.insert(scope.clone());
             }
-            Change::Quiesced { port, quiesced: false } => {
-                peer.quiesced.remove(port);
+            Change::Quiesced { scope, quiesced: false } => {
+                peer.quiesced.remove(scope);
             }
         }
         Ok(Heard::Taken)
@@ -112,10 +113,10 @@ impl Distributor {
             Learnt::UpTo(known) if report.version < known => return (Heard::Known, Vec::new()),
             _ => peer.learnt = Learnt::UpTo(report.version),
         }
-        peer.quiesced = report.quiesced.iter().copied().collect();
+        peer.quiesced = report.quiesced.iter().cloned().collect();
         self.forget(&report.stack);
-        for (port, ready) in &report.listeners {
-            self.listening(&report.stack, *port, *ready);
+        for (server, ready) in &report.listeners {
+            self.listening(&report.stack, server, *ready);
         }
         let mut collisions = Vec::new();
         for (flow, affinity_s) in &report.connections {
@@ -132,21 +133,23 @@ impl Distributor {
     fn forget(&mut self, stack: &ConnectorName) -> usize {
         let rules = &self.rules;
         self.ports.retain(|port, at| {
-            at.set(stack, 0);
-            at.totals.remove(stack);
+            at.forget(stack);
             !at.listeners.is_empty() || rules.iter().any(|rule| rule.names(*port))
         });
         self.affinities.remove_of(stack, None);
         self.connections.remove_of(stack)
     }
 
-    fn listening(&mut self, stack: &ConnectorName, port: u16, ready: u16) {
-        self.ports.entry(port).or_default().set(stack, ready);
-        if ready == 0 {
+    fn listening(&mut self, stack: &ConnectorName, server: &Server, ready: u16) {
+        let port = server.port;
+        let at = self.ports.entry(port).or_default();
+        at.set(stack, server, ready);
+        let (of_stack, is_silent) = (at.ready(stack), at.listeners.is_empty());
+        if of_stack == 0 {
             self.affinities.remove_of(stack, Some(port));
-            if !self.names(port) && self.ports.get(&port).is_some_and(|at| at.listeners.is_empty()) {
-                self.ports.remove(&port);
-            }
+        }
+        if is_silent && !self.names(port) {
+            self.ports.remove(&port);
         }
     }
 

@@ -14,10 +14,14 @@
 //! 4. nobody: it is dropped, and the client times out, as the SYSPLEXPORTS text has it, also if a
 //!    stack holds the port. A reset instead is an option that the origin lacks.
 //!
+//! An operator's words count beside the rules: QUIESCE and RESUME for servers of one stack
+//! ([`Scope`]), DEACTIVATE and REACTIVATE for a DVIPA on one stack.
+//!
 //! [`Distributor`] is what the owner knows of one DVIPA, [`Target`] what each stack knows of its own
 //! part; [`Succession`] says who the owner is. [`Sysplex`] puts them together. The targets' books
 //! are the truth and the owner's a copy of them: a new owner learns every listener and connection
 //! again from the stacks themselves, so nothing that began to listen during a takeover is missed.
+//! A [`DryRun`] lets the [`Event`]s of a script happen in a [`Sysplex`] of profiles.
 //!
 //! ```
 //! use portplex::distributor::{Flow, Options, Syn, Sysplex};
@@ -52,13 +56,18 @@ mod choose;
 mod claim;
 mod connections;
 mod decision;
+mod dry_run;
 mod error;
+mod event;
 mod learn;
 mod notice;
+mod operator;
 mod owner;
 mod ports;
 mod route;
 mod rule;
+mod script;
+mod server;
 mod succession;
 mod sysplex;
 mod takeover;
@@ -66,11 +75,15 @@ mod target;
 
 pub use claim::Claim;
 pub use decision::{Cause, Decision, Flow, NoListener, Syn, Why};
+pub use dry_run::{DryRun, EFFECTS_MAX, Outcome};
 pub use error::{AuditError, SysplexError};
+pub use event::{Event, ScriptError, ScriptFault};
 pub use learn::{Collision, Heard};
 pub use notice::{AffinityHeld, Change, Notice, Report};
 pub use owner::{Distributor, Options, PortRow};
 pub use rule::{Load, Rule, Standby};
+pub use script::{EVENTS_MAX, SCRIPT_LENGTH_MAX, parse_script};
+pub use server::{JobName, JobNameError, Scope, Server};
 pub use succession::{Move, Status, Succession};
 pub use sysplex::{Standing, Sysplex};
 pub use target::Target;

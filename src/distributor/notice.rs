@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::decision::Flow;
+use super::server::{Scope, Server};
 use crate::ident::ConnectorName;
 use std::net::IpAddr;
 
@@ -21,8 +22,8 @@ pub struct Notice {
 pub enum Change {
     /// Programs began or ceased to listen.
     Listening {
-        /// The port.
-        port: u16,
+        /// Port and job.
+        server: Server,
         /// How many listen now; 0 = none, and nothing is sent there.
         ready: u16,
     },
@@ -38,10 +39,10 @@ pub enum Change {
         /// The connection.
         flow: Flow,
     },
-    /// The operator quiesced the stack or resumed it (VARY TCPIP,,SYSPLEX).
+    /// The operator quiesced servers or resumed them (VARY TCPIP,,SYSPLEX).
     Quiesced {
-        /// One port, or `None` for the whole target.
-        port: Option<u16>,
+        /// Which ones.
+        scope: Scope,
         /// Quiesced rather than resumed.
         quiesced: bool,
     },
@@ -54,10 +55,10 @@ pub struct Report {
     pub stack: ConnectorName,
     /// Number of the last change that is in it.
     pub version: u64,
-    /// Ports with how many programs listen, by port; never 0.
-    pub listeners: Vec<(u16, u16)>,
-    /// What the operator quiesced: ports, or `None` for the whole target.
-    pub quiesced: Vec<Option<u16>>,
+    /// Ports and jobs with how many programs listen, in order; never 0.
+    pub listeners: Vec<(Server, u16)>,
+    /// What the operator quiesced.
+    pub quiesced: Vec<Scope>,
     /// Connections with the TIMEDAFFINITY that they count for, s; 0 = none.
     pub connections: Vec<(Flow, u16)>,
     /// Affinities whose timer runs.

@@ -8,6 +8,7 @@ use super::decision::NoListener;
 use super::ports::Ports;
 use super::rule::Load;
 use super::rule::Rule;
+use super::server::{Scope, Server};
 use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::profile::DistMethod;
@@ -39,12 +40,15 @@ pub struct Options {
     pub connections_max: usize,
     /// Most affinities of one DVIPA; further clients get none.
     pub affinities_max: usize,
+    /// Of so many connections of a port one goes to a target that gets none because its health is 0,
+    /// to see whether it is back; 0 = none does.
+    pub probe_every: u32,
 }
 
 impl Default for Options {
-    /// As the origin; about four million connections and a million affinities.
+    /// As the origin; about four million connections, a million affinities, every 64th a probe.
     fn default() -> Self {
-        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20 }
+        Self { no_listener: NoListener::Drop, connections_max: 1 << 22, affinities_max: 1 << 20, probe_every: 64 }
     }
 }
 
@@ -54,8 +58,8 @@ pub(super) struct Peer {
     /// Its dynamic XCF addresses.
     pub(super) xcf: Vec<IpAddr>,
     pub(super) learnt: Learnt,
-    /// What its operator quiesced: a port, or `None` for all of it.
-    pub(super) quiesced: BTreeSet<Option<u16>>,
+    /// What its operator quiesced.
+    pub(super) quiesced: BTreeSet<Scope>,
 }
 
 /// How much of a stack's books is known.
@@ -88,7 +92,7 @@ pub struct PortRow {
     pub dynamic: bool,
     /// Flag Active of HOTSTANDBY: it gets everything now.
     pub standby_active: bool,
-    /// Whether its operator quiesced it.
+    /// Whether its operator quiesced every server that it has there.
     pub quiesced: bool,
 }
 
@@ -170,8 +174,25 @@ impl Distributor {
         self.ports.get(&port).map_or(0, |at| at.ready(stack))
     }
 
-    /// The targets of every port that somebody listens on or that a statement names, in order:
-    /// Netstat VDPT/-O.
+    /// The stacks that are targets of a rule, by name.
+    pub fn targets(&self, rule: &Rule) -> impl Iterator<Item = &ConnectorName> {
+        let is_target = move |peer: &Peer| rule.part(self.dvipa, &peer.xcf).is_some();
+        self.stacks.iter().filter(move |(_, peer)| is_target(peer)).map(|(stack, _)| stack)
+    }
+
+    /// Whether the operator quiesced every server that a stack has on the port; without any, whether
+    /// one of no known job would be.
+    #[must_use]
+    pub fn quiesced(&self, port: u16, stack: &ConnectorName) -> bool {
+        let Some(peer) = self.stacks.get(stack) else { return false };
+        match self.ports.get(&port).filter(|at| at.ready(stack) > 0) {
+            Some(at) => !at.takes_work(stack, &peer.quiesced),
+            None => peer.quiesced.iter().any(|scope| scope.covers(&Server::from(port))),
+        }
+    }
+
+    /// The targets of every port that somebody listens on or did so, in order: Netstat VDPT/-O. Ports
+    /// of a rule that nobody ever listened on are not among them: see [`targets`](Self::targets).
     #[must_use]
     pub fn rows(&self) -> Vec<PortRow> {
         let mut rows = Vec::new();
@@ -194,7 +215,7 @@ impl Distributor {
                     dynamic: !self.names(*port),
                     standby_active: rule.is_some_and(|rule| rule.method == DistMethod::HotStandby)
                         && at.turn.active() == Some(stack),
-                    quiesced: is_quiesced(peer, *port),
+                    quiesced: self.quiesced(*port, stack),
                 });
             }
         }
@@ -207,7 +228,8 @@ impl Distributor {
     }
 
     /// Weight and health of a server; without a word about it, of its system.
-    pub(super) fn load(&self, stack: &ConnectorName, port: u16) -> Load {
+    #[must_use]
+    pub fn load(&self, stack: &ConnectorName, port: u16) -> Load {
         let of = |port| self.loads.get(&(stack.clone(), port)).copied();
         let system = of(None).unwrap_or_default();
         match of(Some(port)) {
@@ -217,9 +239,4 @@ impl Distributor {
             None => system,
         }
     }
-}
-
-/// Whether a target gets no new distributed connections of that port.
-pub(super) fn is_quiesced(peer: &Peer, port: u16) -> bool {
-    peer.quiesced.contains(&None) || peer.quiesced.contains(&Some(port))
 }

@@ -9,8 +9,7 @@ use super::decision::Flow;
 use super::decision::NoListener;
 use super::decision::Syn;
 use super::decision::Why;
-use super::owner::{Distributor, is_quiesced};
-use super::ports::Listener;
+use super::owner::{Distributor, Peer};
 use super::rule::Load;
 use super::rule::Rule;
 use crate::ident::BootMs;
@@ -75,23 +74,25 @@ impl Distributor {
         }
         // Cloned, so that whose turn it is can be noted beside the names that the candidates borrow.
         let mut turn = self.ports.get(&flow.port).map(|at| at.turn.clone()).unwrap_or_default();
-        let picked = turn.choose(method, standby, &candidates).ok_or(Cause::NoneReady)?;
+        let probed = turn.probe(method, self.options.probe_every, &candidates).map(|stack| (stack, Why::Probe));
+        let chosen = || turn.choose(method, standby, &candidates).map(|stack| (stack, Why::Method(method)));
+        let (picked, why) = probed.or_else(chosen).ok_or(Cause::NoneReady)?;
         if let Some(at) = self.ports.get_mut(&flow.port) {
             at.turn = turn;
         }
-        Ok((picked, Why::Method(method), affinity_s))
+        Ok((picked, why, affinity_s))
     }
 
     /// The rule of a port: one that names it, else one without PORT that has a target listening.
     pub(super) fn rule_of(&self, port: u16) -> Option<&Rule> {
         let named = self.rules.iter().find(|rule| rule.names(port));
         named.or_else(|| {
-            let listeners = &self.ports.get(&port)?.listeners;
-            let is_target = |rule: &Rule, listener: &Listener| {
-                self.stacks.get(&listener.stack).is_some_and(|peer| rule.part(self.dvipa, &peer.xcf).is_some())
+            let at = self.ports.get(&port)?;
+            let is_target = |rule: &Rule, stack: &ConnectorName| {
+                self.stacks.get(stack).is_some_and(|peer| rule.part(self.dvipa, &peer.xcf).is_some())
             };
             let mut portless = self.rules.iter().filter(|rule| rule.ports.is_empty());
-            portless.find(|rule| listeners.iter().any(|listener| is_target(rule, listener)))
+            portless.find(|rule| at.stacks().any(|stack| is_target(rule, stack)))
         })
     }
 
@@ -99,8 +100,9 @@ impl Distributor {
     fn candidates(&self, rule: &Rule, port: u16) -> Vec<Candidate<'_>> {
         let Some(at) = self.ports.get(&port) else { return Vec::new() };
         let mut found: Vec<(usize, Candidate<'_>)> = Vec::new();
-        for Listener { stack, .. } in &at.listeners {
-            let Some(peer) = self.stacks.get(stack).filter(|peer| !is_quiesced(peer, port)) else { continue };
+        for stack in at.stacks() {
+            let takes_work = |peer: &&Peer| at.takes_work(stack, &peer.quiesced);
+            let Some(peer) = self.stacks.get(stack).filter(takes_work) else { continue };
             let Some((place, part)) = rule.part(self.dvipa, &peer.xcf) else { continue };
             let Load { health_percent, .. } = self.load(stack, port);
             // Where no weight is known, all count 1: plain round robin.
@@ -144,10 +146,10 @@ impl Distributor {
     /// Who listens on a port that no rule covers: the owner itself, else who began first. There is
     /// more than one only where nothing keeps two stacks from the same port.
     fn listener(&self, port: u16) -> Option<(&ConnectorName, u16)> {
-        let listeners = &self.ports.get(&port)?.listeners;
-        let own = listeners.iter().find(|listener| listener.stack == self.owner);
-        let listener = own.or_else(|| listeners.first())?;
-        Some((&listener.stack, u16::try_from(listeners.len() - 1).unwrap_or(u16::MAX)))
+        let stacks: Vec<&ConnectorName> = self.ports.get(&port)?.stacks().collect();
+        let own = stacks.iter().find(|stack| **stack == &self.owner);
+        let stack = own.or_else(|| stacks.first())?;
+        Some((stack, u16::try_from(stacks.len() - 1).unwrap_or(u16::MAX)))
     }
 
     fn nowhere(&self, cause: Cause) -> Decision {

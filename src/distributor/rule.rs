@@ -50,7 +50,7 @@ pub struct Load {
     /// WLM weight, 0 to 64, or the weight that the target itself gives; `None` = not known.
     pub weight: Option<u8>,
     /// Health, 0 to 100 %: server responsiveness (TSR), abnormal ends and the program's own word in
-    /// one figure. It scales the weight; at 0 nothing is sent while another target is better.
+    /// one figure. It scales the weight; at 0 next to nothing is sent while another target is better.
     pub health_percent: u8,
 }
 

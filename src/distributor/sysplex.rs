@@ -16,6 +16,7 @@ use super::notice::Notice;
 use super::owner::{Distributor, Options};
 use super::rule::Load;
 use super::rule::Rule;
+use super::server::{Scope, Server};
 use super::succession::{Move, Status, Succession};
 use super::target::Target;
 use crate::ident::BootMs;
@@ -23,6 +24,7 @@ use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::profile::Role;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Stacks that share DVIPAs.
@@ -41,6 +43,16 @@ pub(super) struct Stack {
     pub(super) targets: BTreeMap<Dvipa, Target>,
     pub(super) system: Load,
     pub(super) servers: BTreeMap<(Dvipa, u16), Load>,
+    /// What its operator quiesced, for every DVIPA.
+    pub(super) quiesced: BTreeSet<Scope>,
+}
+
+impl Stack {
+    /// Its books of a DVIPA.
+    pub(super) fn target(&mut self, name: &ConnectorName, dvipa: Dvipa) -> &mut Target {
+        let new = || Target::quiesced_already(name.clone(), self.quiesced.clone());
+        self.targets.entry(dvipa).or_insert_with(new)
+    }
 }
 
 /// One DVIPA.
@@ -74,7 +86,8 @@ impl Sysplex {
         Self { options, ..Self::default() }
     }
 
-    /// `ready` programs of a stack listen on a port from now on; 0 = none.
+    /// `ready` programs of a stack listen from now on; 0 = none. A server is a port, or a port and a
+    /// job: only so can the operator name the job.
     ///
     /// # Errors
     /// [`SysplexError::UnknownStack`].
@@ -83,10 +96,10 @@ impl Sysplex {
         now: BootMs,
         stack: &ConnectorName,
         dvipa: Dvipa,
-        port: u16,
+        server: impl Into<Server>,
         ready: u16,
     ) -> Result<(), SysplexError> {
-        let notice = self.target(stack, dvipa)?.listen(port, ready);
+        let notice = self.target(stack, dvipa)?.listen(server, ready);
         self.tell(now, dvipa, &notice);
         Ok(())
     }
@@ -140,7 +153,7 @@ impl Sysplex {
         let stack = self.holder(&flow)?.clone();
         let notice = self.target(&stack, flow.dvipa).ok()?.close(now, flow)?;
         self.tell(now, flow.dvipa, &notice);
-        if self.target(&stack, flow.dvipa).ok()?.connections().next().is_none() {
+        if self.is_idle_on(&stack, flow.dvipa) {
             self.seats.get_mut(&flow.dvipa)?.succession.moved(&stack);
         }
         if !self.is_idle(flow.dvipa) {
@@ -149,39 +162,6 @@ impl Sysplex {
         let moved = self.seats.get_mut(&flow.dvipa)?.succession.idle()?;
         self.settle(now, flow.dvipa, &moved);
         Some(moved)
-    }
-
-    /// The operator quiesces a stack, or one port of it (`VARY TCPIP,,SYSPLEX,QUIESCE`): no new
-    /// distributed connections, except for clients with an affinity.
-    ///
-    /// # Errors
-    /// [`SysplexError::UnknownStack`].
-    pub fn quiesce(
-        &mut self,
-        now: BootMs,
-        stack: &ConnectorName,
-        dvipa: Dvipa,
-        port: Option<u16>,
-    ) -> Result<(), SysplexError> {
-        let notice = self.target(stack, dvipa)?.quiesce(port);
-        self.tell(now, dvipa, &notice);
-        Ok(())
-    }
-
-    /// The operator takes that back (`VARY TCPIP,,SYSPLEX,RESUME`), port for port.
-    ///
-    /// # Errors
-    /// [`SysplexError::UnknownStack`].
-    pub fn resume(
-        &mut self,
-        now: BootMs,
-        stack: &ConnectorName,
-        dvipa: Dvipa,
-        port: Option<u16>,
-    ) -> Result<(), SysplexError> {
-        let notice = self.target(stack, dvipa)?.resume(port);
-        self.tell(now, dvipa, &notice);
-        Ok(())
     }
 
     /// What a workload manager says of a stack's system, or of one server if a DVIPA and port are
@@ -253,14 +233,18 @@ impl Sysplex {
 
     /// Nobody has a connection to the DVIPA.
     pub(super) fn is_idle(&self, dvipa: Dvipa) -> bool {
-        let mut targets = self.stacks.values().filter_map(|stack| stack.targets.get(&dvipa));
-        targets.all(|target| target.connections().next().is_none())
+        self.stacks.keys().all(|stack| self.is_idle_on(stack, dvipa))
+    }
+
+    /// A stack has no connection to the DVIPA.
+    pub(super) fn is_idle_on(&self, stack: &ConnectorName, dvipa: Dvipa) -> bool {
+        self.books(stack, dvipa).is_none_or(|books| books.connections().next().is_none())
     }
 
     pub(super) fn target(&mut self, stack: &ConnectorName, dvipa: Dvipa) -> Result<&mut Target, SysplexError> {
         let unknown = || SysplexError::UnknownStack { stack: stack.clone() };
         let of_stack = self.stacks.get_mut(stack).ok_or_else(unknown)?;
-        Ok(of_stack.targets.entry(dvipa).or_insert_with(|| Target::new(stack.clone())))
+        Ok(of_stack.target(stack, dvipa))
     }
 
     /// The stack that has a connection, by its own books.
@@ -270,7 +254,7 @@ impl Sysplex {
     }
 
     /// Carries a notice to the owner, and the report if the owner asks for it.
-    fn tell(&mut self, now: BootMs, dvipa: Dvipa, notice: &Notice) {
+    pub(super) fn tell(&mut self, now: BootMs, dvipa: Dvipa, notice: &Notice) {
         let Some(distributor) = self.seats.get_mut(&dvipa).and_then(|seat| seat.distributor.as_mut()) else { return };
         let heard = distributor.hear(now, notice);
         let target = self.stacks.get_mut(&notice.stack).and_then(|stack| stack.targets.get_mut(&dvipa));

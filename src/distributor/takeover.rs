@@ -13,6 +13,7 @@ use crate::ident::ConnectorName;
 use crate::ident::Dvipa;
 use crate::profile::Profile;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 impl Sysplex {
@@ -56,6 +57,7 @@ impl Sysplex {
             targets: BTreeMap::new(),
             system: Load::default(),
             servers: BTreeMap::new(),
+            quiesced: BTreeSet::new(),
         };
         self.stacks.insert(stack.clone(), new);
         let mut moves = Vec::new();
@@ -102,7 +104,8 @@ impl Sysplex {
     }
 
     /// A stack's profile changed (VARY TCPIP,,OBEYFILE): its claims are now those of `profile`. What
-    /// it claims no longer goes to the next in the chain; connections stay where they are.
+    /// it claims no longer goes to the next in the chain; connections stay where they are. A
+    /// deactivated DVIPA stays so as long as its statement is the same.
     ///
     /// # Errors
     /// [`SysplexError::UnknownStack`].
@@ -172,13 +175,13 @@ impl Sysplex {
             for ((_, port), load) in stack.servers.range((dvipa, 0)..=(dvipa, u16::MAX)) {
                 distributor.set_load(name, Some(*port), *load);
             }
-            let target = stack.targets.entry(dvipa).or_insert_with(|| Target::new(name.clone()));
-            let _ = distributor.learn(now, &target.report(now));
+            let _ = distributor.learn(now, &stack.target(name, dvipa).report(now));
         }
         seat.distributor = Some(distributor);
         let Move::TakenBack { from, .. } = moved else { return };
-        let books = self.stacks.get(from).and_then(|stack| stack.targets.get(&dvipa));
-        if books.is_none_or(|target| target.connections().next().is_none()) {
+        if self.is_idle_on(from, dvipa)
+            && let Some(seat) = self.seats.get_mut(&dvipa)
+        {
             seat.succession.moved(from);
         }
     }

@@ -10,6 +10,7 @@ use super::notice::AffinityHeld;
 use super::notice::Change;
 use super::notice::Notice;
 use super::notice::Report;
+use super::server::{Scope, Server};
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ use std::collections::BTreeSet;
 pub struct Target {
     stack: ConnectorName,
     version: u64,
-    listeners: BTreeMap<u16, u16>,
-    quiesced: BTreeSet<Option<u16>>,
+    listeners: BTreeMap<Server, u16>,
+    quiesced: BTreeSet<Scope>,
     connections: Connections,
     affinities: Affinities,
 }
@@ -40,15 +41,24 @@ impl Target {
         }
     }
 
-    /// `ready` programs listen on the port from now on; 0 = none.
-    pub fn listen(&mut self, port: u16, ready: u16) -> Notice {
+    /// As [`new`](Self::new), where the operator has quiesced something already.
+    pub(super) fn quiesced_already(stack: ConnectorName, quiesced: BTreeSet<Scope>) -> Self {
+        Self { quiesced, ..Self::new(stack) }
+    }
+
+    /// `ready` programs of a server listen from now on; 0 = none. A server is a port, or a port and
+    /// a job.
+    pub fn listen(&mut self, server: impl Into<Server>, ready: u16) -> Notice {
+        let server = server.into();
         if ready == 0 {
-            self.listeners.remove(&port);
-            self.affinities.remove_of(&self.stack, Some(port));
+            self.listeners.remove(&server);
         } else {
-            self.listeners.insert(port, ready);
+            self.listeners.insert(server.clone(), ready);
         }
-        self.notice(Change::Listening { port, ready })
+        if self.ready(server.port) == 0 {
+            self.affinities.remove_of(&self.stack, Some(server.port));
+        }
+        self.notice(Change::Listening { server, ready })
     }
 
     /// A connection was opened; `affinity_s` is what the decision said. `None` if it is there
@@ -74,17 +84,15 @@ impl Target {
         Some(self.notice(Change::Closed { flow }))
     }
 
-    /// No new distributed connections for one port, or for the whole target if `port` is `None`;
-    /// what is established stays, and clients with an affinity still come.
-    pub fn quiesce(&mut self, port: Option<u16>) -> Notice {
-        self.quiesced.insert(port);
-        self.notice(Change::Quiesced { port, quiesced: true })
-    }
-
-    /// Takes back [`quiesce`](Self::quiesce) for the same port, or for the whole target.
-    pub fn resume(&mut self, port: Option<u16>) -> Notice {
-        self.quiesced.remove(&port);
-        self.notice(Change::Quiesced { port, quiesced: false })
+    /// QUIESCE: no new distributed connections for these servers; what is established stays, and
+    /// clients with an affinity still come. RESUME (`quiesced` false) takes the same scope back.
+    pub fn set_quiesced(&mut self, scope: Scope, quiesced: bool) -> Notice {
+        if quiesced {
+            self.quiesced.insert(scope.clone());
+        } else {
+            self.quiesced.remove(&scope);
+        }
+        self.notice(Change::Quiesced { scope, quiesced })
     }
 
     /// Everything, for a new owner.
@@ -101,8 +109,8 @@ impl Target {
         Report {
             stack: self.stack.clone(),
             version: self.version,
-            listeners: self.listeners.iter().map(|(port, ready)| (*port, *ready)).collect(),
-            quiesced: self.quiesced.iter().copied().collect(),
+            listeners: self.listeners.iter().map(|(server, ready)| (server.clone(), *ready)).collect(),
+            quiesced: self.quiesced.iter().cloned().collect(),
             connections: self.connections.iter().map(|(flow, entry)| (*flow, seconds(flow, entry.affinity))).collect(),
             affinities: held.collect(),
         }
@@ -111,7 +119,8 @@ impl Target {
     /// How many programs listen on the port.
     #[must_use]
     pub fn ready(&self, port: u16) -> u16 {
-        self.listeners.get(&port).copied().unwrap_or_default()
+        let of_port = self.listeners.iter().filter(|(server, _)| server.port == port);
+        of_port.fold(0, |sum, (_, ready)| sum.saturating_add(*ready))
     }
 
     /// The connections that end here, in order.
@@ -119,13 +128,13 @@ impl Target {
         self.connections.iter().map(|(flow, _)| flow)
     }
 
-    /// Ports with how many programs listen, by port; never 0.
-    pub fn listeners(&self) -> impl Iterator<Item = (u16, u16)> {
-        self.listeners.iter().map(|(port, ready)| (*port, *ready))
+    /// Who listens, with how many programs, by port and job; never 0.
+    pub fn listeners(&self) -> impl Iterator<Item = (&Server, u16)> {
+        self.listeners.iter().map(|(server, ready)| (server, *ready))
     }
 
-    /// What the operator quiesced: ports, or `None` for the whole target.
-    pub fn quiesced(&self) -> impl Iterator<Item = &Option<u16>> {
+    /// What the operator quiesced.
+    pub fn quiesced(&self) -> impl Iterator<Item = &Scope> {
         self.quiesced.iter()
     }
 

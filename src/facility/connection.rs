@@ -19,9 +19,7 @@ use super::ConnectorStatus;
 use super::Facility;
 use super::Position;
 use super::Present;
-use super::Query;
 use super::Reply;
-use super::Rows;
 use super::Ticket;
 use crate::ident::BootMs;
 use crate::ident::GroupNumber;
@@ -39,6 +37,8 @@ use crate::structure::Grant;
 use crate::structure::Introduction;
 use crate::structure::Member;
 use crate::structure::Membership;
+use crate::structure::PortOwner;
+use crate::structure::PortRange;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use parking_lot::Mutex;
@@ -269,16 +269,28 @@ impl Connection {
         self.submit_renew(sent).wait()
     }
 
+    /// Makes a range of ports the active explicit-bind range of the structure, and waits.
+    ///
+    /// # Errors
+    /// [`Refusal::OutOfRange`] and others as [`CallError`].
+    pub fn set_range(&self, transport: Transport, range: PortRange) -> Result<(), CallError> {
+        self.facility().set_range(transport, Some(range)).map(drop)
+    }
+
+    /// Who has a port.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn owner(&self, target: Target, port: u16) -> Result<PortOwner, CallError> {
+        self.facility().owner(target, port)
+    }
+
     /// What the facility knows of this connector; `None` if it forgot it.
     ///
     /// # Errors
     /// [`CallError`].
     pub fn status(&self) -> Result<Option<ConnectorStatus>, CallError> {
-        let query = Query::Connector(self.0.introduction.name.clone());
-        match self.facility().query(query).wait()?.rows {
-            Rows::Connector(status) => Ok(status),
-            _ => Err(CallError::WrongAnswer),
-        }
+        self.facility().connector(&self.0.introduction.name)
     }
 
     fn facility(&self) -> Arc<dyn Facility> {

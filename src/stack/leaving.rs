@@ -30,8 +30,8 @@ struct Release {
     sent: Option<Pending<()>>,
 }
 
-/// What an answer to a release means for it.
-enum Outcome {
+/// What an answer to a release, or a leave, means for it.
+pub(super) enum Outcome {
     /// It is over: done, or the grant was gone.
     Over,
     /// Nothing happened; later.
@@ -40,16 +40,21 @@ enum Outcome {
     Unknown(CallError),
 }
 
-fn outcome<T>(answer: Result<T, CallError>) -> Outcome {
-    match answer {
-        Ok(_) => Outcome::Over,
-        Err(CallError::Refused(Refusal::Overloaded | Refusal::StorageFull | Refusal::GrantsStopped { .. })) => {
-            Outcome::Again
+impl Outcome {
+    pub(super) fn of<T>(answer: Result<T, CallError>) -> Self {
+        match answer {
+            Ok(_) => Self::Over,
+            Err(CallError::Refused(Refusal::Overloaded | Refusal::StorageFull | Refusal::GrantsStopped { .. })) => {
+                Self::Again
+            }
+            Err(CallError::Refused(
+                Refusal::StaleToken { .. }
+                | Refusal::NotOwner { .. }
+                | Refusal::NotJoined
+                | Refusal::UnknownList { .. },
+            )) => Self::Over,
+            Err(cause) => Self::Unknown(cause),
         }
-        Err(CallError::Refused(
-            Refusal::StaleToken { .. } | Refusal::NotOwner { .. } | Refusal::NotJoined | Refusal::UnknownList { .. },
-        )) => Outcome::Over,
-        Err(cause) => Outcome::Unknown(cause),
     }
 }
 
@@ -70,7 +75,7 @@ impl Leaving {
             // Answers come in the order of the requests, so those behind have none either.
             let Some(answer) = release.sent.as_mut().and_then(Pending::try_take) else { break };
             release.sent = None;
-            match outcome(answer) {
+            match Outcome::of(answer) {
                 Outcome::Over => drop(self.0.pop_front()),
                 Outcome::Again => self.0.rotate_left(1),
                 Outcome::Unknown(cause) => return Err(cause),
@@ -94,7 +99,7 @@ impl Leaving {
         self.submit(connection);
         while let Some(release) = self.0.front_mut() {
             let answer = release.sent.take().map_or(Err(CallError::Gone), Pending::wait).map(|_| ());
-            match outcome(answer.clone()) {
+            match Outcome::of(answer.clone()) {
                 Outcome::Over => drop(self.0.pop_front()),
                 Outcome::Again | Outcome::Unknown(_) => return answer,
             }
@@ -128,6 +133,11 @@ impl Leaving {
             release.part.mask = release.part.mask.and(mask);
             !release.part.mask.is_empty()
         });
+    }
+
+    /// Whether ports of a list are on their way back.
+    pub(super) fn has(&self, target: Target) -> bool {
+        self.0.iter().any(|release| release.target == target)
     }
 
     /// How many are without an answer.

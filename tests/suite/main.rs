@@ -3,11 +3,14 @@
 // Tests damage files and watch the clock on purpose, and nothing outside this binary sees its items.
 #![allow(clippy::disallowed_methods, clippy::type_complexity, unreachable_pub)]
 
+mod allocations;
 mod attach;
 mod checkpoints;
 mod cli;
+mod conformance;
 mod crash;
 mod dev;
+mod displays;
 mod distributor;
 mod explain;
 mod facility;

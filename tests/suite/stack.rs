@@ -1,15 +1,23 @@
 //! The stack: ports from its groups, through crashes of the facility and of itself.
 
+mod binds;
 mod connections;
+mod deadline;
+mod errors;
+mod hand_out;
 mod memory;
+mod obey;
+mod refill;
+mod sources;
 mod stopped;
 mod sweep;
+mod tuples;
 
 use memory::{Memory, Mode, QUARANTINE_MS};
 use portplex::facility::CallError;
 use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, PortSet, ProcessId, Target, Transport};
 use portplex::profile::{Profile, parse};
-use portplex::stack::{Adopted, BoundPort, Options, Stack, StackError, State};
+use portplex::stack::{Adopted, BoundPort, Local, Options, Refill, Stack, StackError, State};
 use portplex::structure::{Body, Refusal, Request};
 use std::collections::BTreeSet;
 
@@ -17,6 +25,10 @@ const DVIPA: &str = "10.1.1.1";
 
 fn dvipa() -> Dvipa {
     DVIPA.parse().expect("a DVIPA")
+}
+
+fn local() -> Local {
+    Local::Address(dvipa())
 }
 
 fn target() -> Target {
@@ -30,7 +42,7 @@ fn name(text: &str) -> ConnectorName {
 /// A profile with the DVIPA distributed on port 4035, and these ports as source ports.
 fn profile(first: u16, last: u16) -> Profile {
     let text = format!(
-        "TCPCONFIG EPHEMERALPORTS {first} {last}
+        "TCPCONFIG TIMEWAITINTERVAL 0 EPHEMERALPORTS {first} {last}
          VIPADYNAMIC VIPADEFINE 255.255.255.0 {DVIPA} 10.1.1.2
          VIPADISTRIBUTE SYSPLEXPORTS {DVIPA} PORT 4035 DESTIP ALL
          VIPADISTRIBUTE 10.1.1.2 PORT 80 DESTIP ALL ENDVIPADYNAMIC
@@ -45,13 +57,15 @@ fn identity(machine: u128, boot: u128, process: u64) -> Identity {
     Identity { machine: MachineId(machine), boot: BootId(boot), process: ProcessId(process) }
 }
 
-fn options(prefetch_below: u32) -> Options {
-    Options { seed: [7; 32], promise_ms: 0, prefetch_below, ..Options::default() }
+/// The next group when fewer ports than that are left, one at a time.
+fn options(memory: &Memory, low_ports: u32) -> Options {
+    let refill = Refill { low_ports, at_once_max: 1, ..Refill::default() };
+    Options { seed: [7; 32], refill, clock: memory.clock(), ..Options::default() }
 }
 
-fn start(memory: &Memory, stack: u8, process: u64, profile: Profile, prefetch_below: u32) -> (Stack, Adopted) {
+fn start(memory: &Memory, stack: u8, process: u64, profile: Profile, low_ports: u32) -> (Stack, Adopted) {
     let who = identity(u128::from(stack), 1, process);
-    let started = Stack::start(memory.door(), name(&format!("SYS{stack}")), profile, who, options(prefetch_below));
+    let started = Stack::start(memory.door(), name(&format!("SYS{stack}")), profile, who, options(memory, low_ports));
     started.expect("the stack starts")
 }
 
@@ -102,8 +116,8 @@ fn the_next_group_is_fetched_before_the_last_is_used_up_and_nobody_waits() {
 #[test]
 fn ports_come_in_a_keyed_order_and_one_just_returned_is_not_next() {
     let run = |seed: u8| {
-        let options = Options { seed: [seed; 32], ..options(0) };
         let memory = Memory::new(3);
+        let options = Options { seed: [seed; 32], ..options(&memory, 0) };
         let who = identity(1, 1, 1);
         let (stack, _) =
             Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), who, options).expect("it starts");
@@ -136,8 +150,8 @@ fn a_distributed_or_reserved_port_is_nobodys_source_port() {
     let (stack, _) = start(&memory, 1, 1, profile(4032, 4095), 0);
     let bound = take(&stack, 63);
     assert!(!ports(&bound).contains(&4035));
-    assert!(matches!(stack.bind(dvipa(), 0), Err(StackError::Refused(Refusal::Exhausted { .. }))));
-    assert_eq!(stack.bind(dvipa(), 4035), Ok(BoundPort { dvipa: dvipa(), port: 4035, grant: None }));
+    assert!(matches!(stack.bind(dvipa(), 0), Err(StackError::NoPort { .. })));
+    assert_eq!(stack.bind(dvipa(), 4035), Ok(BoundPort { local: local(), port: 4035, grant: None }));
 
     let (stack, _) = start(&memory, 2, 1, profile(2048, 2111), 0);
     assert_eq!(ports(&take(&stack, 63)).len(), 63);
@@ -153,8 +167,10 @@ fn a_named_port_is_claimed_unless_it_is_in_hand() {
     let (two, _) = start(&memory, 2, 1, profile(1024, 65_535), 0);
     let first = one.bind(dvipa(), 5000).expect("free");
     assert!(first.grant.is_some());
-    assert_eq!(one.bind(dvipa(), 5000), Err(StackError::InUse { dvipa: dvipa(), port: 5000 }));
-    assert!(matches!(two.bind(dvipa(), 5000), Err(StackError::Refused(Refusal::PortHeld { port: 5000, .. }))));
+    assert_eq!(one.bind(dvipa(), 5000), Err(StackError::InUse { local: local(), port: 5000 }));
+    let grant = first.grant.expect("claimed");
+    let held = StackError::HeldBy { local: local(), port: 5000, holder: name("SYS1"), grant };
+    assert_eq!(two.bind(dvipa(), 5000), Err(held));
     memory.seen();
     one.release(first);
     let again = one.bind(dvipa(), 5000).expect("in hand");
@@ -173,14 +189,19 @@ fn an_error_names_its_cause() {
     let (one, _) = start(&memory, 1, 1, profile(5056, 5119), 0);
     let (two, _) = start(&memory, 2, 1, profile(5056, 5119), 0);
     let plain: Dvipa = "10.1.1.2".parse().expect("a DVIPA");
-    assert_eq!(one.bind(plain, 0), Err(StackError::NotSysplexPorts { dvipa: plain }));
+    assert_eq!(
+        one.adopt(Local::Address(plain), &PortSet::empty()),
+        Err(StackError::NotSysplexPorts { local: Local::Address(plain) })
+    );
     let bound = take(&one, 1);
+    let back = bound[0].port;
     let full = two.bind(dvipa(), 0).expect_err("the only group is held");
-    assert_eq!(full, StackError::Refused(Refusal::Exhausted { free: 0, held: 64, quarantined: 0, excluded: 65_472 }));
+    let why = Refusal::Exhausted { free: 0, held: 64, quarantined: 0, excluded: 65_472 };
+    assert_eq!(full, StackError::NoPort { local: local(), why, in_use: 0, resting: 0 });
     assert_eq!(two.state(), State::Active, "a refusal is no fault");
 
     memory.set(Mode::Lost);
-    assert_eq!(two.bind(dvipa(), 0), Err(StackError::Unreachable { cause: CallError::Gone }));
+    assert_eq!(two.bind(dvipa(), 0), Err(StackError::Unreachable { cause: CallError::Gone, until: None }));
     assert_eq!(two.state(), State::Unreachable);
     assert_eq!(take(&one, 63).len(), 63, "what is in hand can be used");
     assert_eq!(one.state(), State::Active, "nothing was asked");
@@ -196,7 +217,7 @@ fn an_error_names_its_cause() {
         one.bind(dvipa(), 5060).map(|_| ()).map_err(|error| matches!(error, StackError::InUse { .. })),
         Err(true)
     );
-    let _rest = one.bind(dvipa(), 0).expect("the one port in hand");
+    let _rest = one.bind(dvipa(), back).expect("the one port in hand");
     assert_eq!(one.bind(dvipa(), 0), Err(StackError::Fenced));
     assert_eq!((one.state(), one.usage()[0].ports), (State::Fenced, 0));
     assert_eq!(one.reattach(memory.door()), Err(StackError::Fenced), "never again");
@@ -219,8 +240,8 @@ fn whole_idle_groups_go_back_and_are_never_used_again() {
     let usage = stack.usage()[0];
     assert_eq!((usage.grants, usage.ports, usage.in_use), (1, 64, 1));
     assert_eq!(memory.owner(target(), busy.port), Some(name("SYS1")));
-    let kept = take(&stack, 63);
-    assert!(kept.iter().all(|port| port.grant == busy.grant));
+    let kept = take(&stack, 62);
+    assert!(kept.iter().all(|port| port.grant == busy.grant), "all but the one just returned");
     stack.release_all().expect("all go back");
     assert!(kept.iter().all(|port| memory.owner(target(), port.port).is_none()));
     assert_eq!((stack.usage()[0].ports, stack.releases_outstanding()), (0, 0));
@@ -260,8 +281,8 @@ fn an_attach_settles_what_was_outstanding() {
         for port in bound {
             stack.release(port);
         }
-        let still = take(&stack, 32);
-        assert_eq!(ports(&still).len(), 32, "{mode:?}: the hand goes on serving");
+        let still = take(&stack, 31);
+        assert_eq!(ports(&still).len(), 31, "{mode:?}: the hand goes on serving");
         assert!(stack.reattach(memory.door()).is_err(), "{mode:?}");
         assert_eq!(stack.state(), State::Unreachable);
 
@@ -270,7 +291,7 @@ fn an_attach_settles_what_was_outstanding() {
         assert_eq!(adopted, Adopted::default(), "{mode:?}: a lost answer is no earlier life");
         let groups = if mode == Mode::Deaf { 2 } else { 1 };
         let usage = stack.usage()[0];
-        assert_eq!((usage.grants, usage.in_use), (groups, 64), "{mode:?}");
+        assert_eq!((usage.grants, usage.in_use), (groups, 63), "{mode:?}");
         memory.seen();
         let more = take(&stack, 1);
         assert_eq!(acquires(&memory), if mode == Mode::Deaf { 0 } else { 1 }, "{mode:?}: no second grant");
@@ -311,12 +332,12 @@ fn what_an_earlier_life_held_waits_for_the_kernels_sockets() {
     assert_eq!(stack.usage()[0].unadopted, 128);
     let fresh = take(&stack, 10);
     assert!(ports(&fresh).is_disjoint(&ports(&bound)), "none is handed out before the sockets were read");
-    assert_eq!(stack.bind(dvipa(), bound[0].port), Err(StackError::InUse { dvipa: dvipa(), port: bound[0].port }));
+    assert_eq!(stack.bind(dvipa(), bound[0].port), Err(StackError::InUse { local: local(), port: bound[0].port }));
 
     let mut in_use = PortSet::empty();
     in_use.insert_range(bound[0].port, bound[0].port);
     in_use.insert_range(fresh[0].port, fresh[0].port);
-    let kept = stack.adopt(dvipa(), &in_use).expect("adopted");
+    let kept = stack.adopt(local(), &in_use).expect("adopted");
     assert_eq!(ports(&kept), BTreeSet::from([bound[0].port]), "a new port is no part of the old ones");
     let usage = stack.usage()[0];
     assert_eq!((usage.grants, usage.ports, usage.in_use, usage.unadopted), (2, 65, 11, 0));
@@ -327,7 +348,7 @@ fn what_an_earlier_life_held_waits_for_the_kernels_sockets() {
     }
     assert_eq!(stack.give_back(0), 1, "told free, it goes back with its grant");
     assert_eq!(memory.owner(target(), bound[0].port), None);
-    assert!(stack.adopt(dvipa(), &in_use).expect("nothing is left").is_empty());
+    assert!(stack.adopt(local(), &in_use).expect("nothing is left").is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::cli::map::{Cell, Map};
 use crate::cli::state::List;
 use crate::ident::GroupNumber;
 use crate::ident::PortMask;
+use crate::ident::Target;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 
@@ -65,7 +66,9 @@ pub(super) fn opening(settings: &Settings, foreign: &[u16], found: bool) -> Stri
 pub(super) fn closing(outcome: &Outcome) -> String {
     let mut text = String::from("\n");
     stacks(outcome, &mut text);
-    for list in outcome.state.lists.iter().take(MAPS_MAX) {
+    // This run binds to DVIPAs only: the explicit-bind pool of its profiles is joined and not used.
+    let is_used = |list: &&List| list.groups_in_use() > 0 || matches!(list.target, Target::List(..));
+    for list in outcome.state.lists.iter().filter(is_used).take(MAPS_MAX) {
         let _ = writeln!(text, "\n{BOLD}The 1,024 groups of {}{BOLD:#}", list.target.dvipa_text());
         text.push_str(&map(list, outcome).render());
     }

@@ -20,7 +20,9 @@ use crate::ident::Identity;
 use crate::ident::PortSet;
 use crate::stack::Adopted;
 use crate::stack::BoundPort;
+use crate::stack::Local;
 use crate::stack::Options;
+use crate::stack::Refill;
 use crate::stack::Stack;
 use crate::stack::StackError;
 use crate::structure::Grant;
@@ -140,7 +142,8 @@ impl Running {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&worker.seed.to_le_bytes());
         // No agent's lock: whoever attaches here came through this run's own socket.
-        let options = Options { seed, promise_ms: 0, prefetch_below: PREFETCH_BELOW, ..Options::default() };
+        let refill = Refill { low_ports: PREFETCH_BELOW, ..Refill::default() };
+        let options = Options { seed, refill, ..Options::default() };
         let facility: Arc<dyn Facility> = Arc::clone(&link) as Arc<dyn Facility>;
         let (name, profile) = (worker.plan.name.clone(), worker.plan.profile.clone());
         let started = Stack::start(facility, name, profile, worker.identity, options);
@@ -214,7 +217,12 @@ impl Running {
         let port = match self.stack.bind(place.dvipa, claim) {
             Ok(port) => port,
             // Another stack has it, or had it a moment ago: what a claim may well hear.
-            Err(StackError::InUse { .. } | StackError::Excluded { .. } | StackError::Refused(_)) if claim != 0 => {
+            Err(
+                StackError::InUse { .. }
+                | StackError::HeldBy { .. }
+                | StackError::Excluded { .. }
+                | StackError::Refused(_),
+            ) if claim != 0 => {
                 self.tally.claims_refused += 1;
                 return Ok(());
             }
@@ -226,12 +234,14 @@ impl Running {
             Err(error @ StackError::Refused(Refusal::GrantsStopped { .. })) => {
                 return Err(self.worker.stack_error(error));
             }
-            Err(error @ StackError::Refused(_)) => return self.wait_for_a_port(now_us, Some(error)),
+            Err(error @ (StackError::Refused(_) | StackError::NoPort { .. })) => {
+                return self.wait_for_a_port(now_us, Some(error));
+            }
             Err(StackError::Unreachable { .. }) => return self.wait_for_a_port(now_us, None),
             Err(error) => return Err(self.worker.stack_error(error)),
         };
         self.refused_since_us = None;
-        self.connect(place.address, port)
+        self.connect(&place, port)
     }
 
     /// No port can be had right now: the oldest connection gives its own back.
@@ -249,9 +259,9 @@ impl Running {
         }
     }
 
-    fn connect(&mut self, address: IpAddr, port: BoundPort) -> Result<(), DevError> {
+    fn connect(&mut self, place: &Place, port: BoundPort) -> Result<(), DevError> {
         let (witness, index) = (Arc::clone(&self.worker.shared.witness), self.worker.index);
-        let (dvipa, number) = (port.dvipa.address(), port.port);
+        let (address, dvipa, number) = (place.address, place.dvipa.address(), port.port);
         witness.tell(|checker, at_us| checker.binding(at_us, index, dvipa, number));
         let mut tries = 0;
         let opened = loop {
@@ -370,15 +380,16 @@ impl Running {
             let grants: Vec<&Grant> = adopted.grants.iter().filter(of_dvipa).collect();
             self.tally.adopted_groups += grants.len() as u64;
             self.tally.adopted_given_back += grants.iter().filter(|grant| idle(grant)).count() as u64;
-            let kept = self.stack.adopt(dvipa, &in_use).map_err(|error| self.worker.stack_error(error))?;
+            let kept =
+                self.stack.adopt(Local::Address(dvipa), &in_use).map_err(|error| self.worker.stack_error(error))?;
             self.set_aside.extend(kept);
         }
         Ok(())
     }
 
     /// Closes the sockets of ports that the facility says are not this stack's any more.
-    fn stop(&mut self, stopped: &[(Dvipa, u16)]) {
-        let (gone, kept) = self.open.drain(..).partition(|open| stopped.contains(&(open.port.dvipa, open.port.port)));
+    fn stop(&mut self, stopped: &[(Local, u16)]) {
+        let (gone, kept) = self.open.drain(..).partition(|open| stopped.contains(&(open.port.local, open.port.port)));
         self.open = kept;
         for Open { pair, port, address } in Vec::from(gone) {
             pair.close();

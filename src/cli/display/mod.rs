@@ -4,6 +4,7 @@
 mod connectors;
 mod groups;
 mod lists;
+mod report;
 mod structure;
 
 use super::exit::Exit;
@@ -16,9 +17,12 @@ use super::state::DvipaFilter;
 use super::state::Filter;
 use super::state::State;
 use crate::ident::Transport;
+use report::{conn, portlist, ports, vcrt, vdpt, vipadcfg, vipadyn};
+use serde_json::Value;
 use std::path::PathBuf;
 
-/// Who holds what: the structure, its lists, its connectors, its groups.
+/// Who holds what: the structure, its lists, its connectors, its groups. And what stacks make of
+/// their profiles: D TCPIP,,SYSPLEX and Netstat.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DisplayArgs {
     #[command(subcommand)]
@@ -39,6 +43,27 @@ enum What {
     /// A map of the 1,024 groups of every list: a letter per stack, quarantine, free
     #[command(after_long_help = GROUPS_EXAMPLES)]
     Groups(Selection),
+    /// EXPLICITBINDPORTRANGE configured and active: D TCPIP,,SYSPLEX,PORTS
+    #[command(after_long_help = ports::EXAMPLES)]
+    Ports(ports::PortsArgs),
+    /// Who is what to each DVIPA of the profiles: D TCPIP,,SYSPLEX,VIPADYN
+    #[command(after_long_help = vipadyn::help())]
+    Vipadyn(vipadyn::VipadynArgs),
+    /// The DVIPA statements of profiles: Netstat VIPADCFG/-F
+    #[command(after_long_help = vipadcfg::EXAMPLES)]
+    Vipadcfg(vipadcfg::VipadcfgArgs),
+    /// The ports that profiles reserve: Netstat PORTLIST/-o
+    #[command(after_long_help = portlist::EXAMPLES)]
+    Portlist(portlist::PortlistArgs),
+    /// Where each distributed port leads, in a dry run: Netstat VDPT/-O
+    #[command(after_long_help = vdpt::help())]
+    Vdpt(vdpt::VdptArgs),
+    /// Every connection and the stack that has it, in a dry run: Netstat VCRT/-V
+    #[command(after_long_help = vcrt::help())]
+    Vcrt(vcrt::VcrtArgs),
+    /// Each stack's sockets on DVIPAs, in a dry run: Netstat CONN/-c
+    #[command(after_long_help = conn::help())]
+    Conn(conn::ConnArgs),
 }
 
 const STRUCTURE_EXAMPLES: &str = "\
@@ -96,43 +121,49 @@ pub(crate) struct Shown {
 
 impl DisplayArgs {
     pub(crate) fn is_json(&self) -> bool {
-        self.what.selection().json
+        match &self.what {
+            What::Structure(selection)
+            | What::Lists(selection)
+            | What::Connectors(selection)
+            | What::Groups(selection) => selection.json,
+            What::Ports(args) => args.given.json,
+            What::Vipadyn(args) => args.dry_run.given.json,
+            What::Vipadcfg(args) => args.given.json,
+            What::Portlist(args) => args.given.json,
+            What::Vdpt(args) => args.dry_run.given.json,
+            What::Vcrt(args) => args.dry_run.given.json,
+            What::Conn(args) => args.dry_run.given.json,
+        }
     }
 
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
-        let selection = self.what.selection();
-        let shown = read(selection)?;
-        if selection.json {
-            let mut view = match self.what {
-                What::Structure(_) => structure::json(&shown),
-                What::Lists(_) => lists::json(&shown),
-                What::Connectors(_) => connectors::json(&shown),
-                What::Groups(_) => groups::json(&shown),
-            };
-            view["notices"] = notice::json(&shown.notices);
-            output::print_json(&view)?;
-        } else {
-            let view = match self.what {
-                What::Structure(_) => structure::text(&shown),
-                What::Lists(_) => lists::text(&shown),
-                What::Connectors(_) => connectors::text(&shown),
-                What::Groups(_) => groups::text(&shown),
-            };
-            output::print(&format!("{}{view}", notice::banner(&shown.notices)))?;
+        match &self.what {
+            What::Structure(selection) => show(selection, structure::json, structure::text),
+            What::Lists(selection) => show(selection, lists::json, lists::text),
+            What::Connectors(selection) => show(selection, connectors::json, connectors::text),
+            What::Groups(selection) => show(selection, groups::json, groups::text),
+            What::Ports(args) => ports::run(args),
+            What::Vipadyn(args) => vipadyn::run(args),
+            What::Vipadcfg(args) => vipadcfg::run(args),
+            What::Portlist(args) => portlist::run(args),
+            What::Vdpt(args) => vdpt::run(args),
+            What::Vcrt(args) => vcrt::run(args),
+            What::Conn(args) => conn::run(args),
         }
-        Ok(Exit::Done)
     }
 }
 
-impl What {
-    fn selection(&self) -> &Selection {
-        match self {
-            Self::Structure(selection)
-            | Self::Lists(selection)
-            | Self::Connectors(selection)
-            | Self::Groups(selection) => selection,
-        }
+/// Shows a store one way or the other.
+fn show(selection: &Selection, json: fn(&Shown) -> Value, text: fn(&Shown) -> String) -> Result<Exit, Failure> {
+    let shown = read(selection)?;
+    if selection.json {
+        let mut view = json(&shown);
+        view["notices"] = notice::json(&shown.notices);
+        output::print_json(&view)?;
+    } else {
+        output::print(&format!("{}{}", notice::banner(&shown.notices), text(&shown)))?;
     }
+    Ok(Exit::Done)
 }
 
 fn read(selection: &Selection) -> Result<Shown, Failure> {

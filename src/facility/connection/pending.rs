@@ -82,12 +82,28 @@ impl PendingRenewal {
     /// # Errors
     /// [`CallError`]; an answer to another renewal extends nothing.
     pub fn wait(self) -> Result<Option<BootMs>, CallError> {
-        let renewal = self.ticket.wait()?;
-        if renewal.number != self.number {
-            return Err(CallError::WrongAnswer);
-        }
-        Ok((renewal.promise_ms > 0).then(|| self.sent.plus(renewal.promise_ms)))
+        let Self { ticket, number, sent } = self;
+        runs_until(ticket.wait(), number, sent)
     }
+
+    /// As [`wait`](Self::wait), if the answer is there; at most once.
+    pub fn try_take(&self) -> Option<Result<Option<BootMs>, CallError>> {
+        Some(runs_until(self.ticket.try_take()?, self.number, self.sent))
+    }
+
+    /// When it was sent, by the stack's boot clock.
+    #[must_use]
+    pub fn sent(&self) -> BootMs {
+        self.sent
+    }
+}
+
+fn runs_until(answer: Result<Renewal, CallError>, number: u64, sent: BootMs) -> Result<Option<BootMs>, CallError> {
+    let renewal = answer?;
+    if renewal.number != number {
+        return Err(CallError::WrongAnswer);
+    }
+    Ok((renewal.promise_ms > 0).then(|| sent.plus(renewal.promise_ms)))
 }
 
 impl<T> fmt::Debug for Pending<T> {

@@ -4,7 +4,7 @@ use super::scenario::rules;
 use super::{dvipa, name};
 use crate::random::Random;
 use portplex::distributor::{Cause, Collision, Decision, Distributor, Flow, Heard, NoListener, Notice, Options};
-use portplex::distributor::{Report, Syn, Target};
+use portplex::distributor::{JobName, Report, Scope, Server, Syn, Target};
 use portplex::ident::BootMs;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -141,16 +141,33 @@ fn the_port_table_shows_what_netstat_vdpt_shows() {
     owner.hear(NOW, &two.listen(9000, 1)).expect("no collision");
     owner.route(NOW, &syn(1, 80));
     owner.route(NOW, &syn(2, 80));
+    let job = JobName::new("HTTPA").expect("a job name");
+    owner.hear(NOW, &two.listen((9001, job.clone()), 1)).expect("no collision");
+    owner.hear(NOW, &two.set_quiesced(Scope::Job(job), true)).expect("no collision");
+    owner.hear(NOW, &one.set_quiesced(Scope::Port(80), true)).expect("no collision");
     let rows: Vec<String> = owner
         .rows()
         .iter()
         .map(|row| {
-            let flags = [(row.dynamic, "dynamic"), (row.standby_active, "active"), (row.method.is_none(), "listener")];
+            let flags = [
+                (row.dynamic, "dynamic"),
+                (row.standby_active, "active"),
+                (row.method.is_none(), "listener"),
+                (row.quiesced, "quiesced"),
+            ];
             let flags: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             format!("{} {} {} {} {} {}", row.port, row.stack, row.ready, row.total, row.active, flags.join(","))
         })
         .collect();
-    assert_eq!(rows, ["80 SYS1 0 0 0 ", "80 SYS2 2 2 2 active", "9000 SYS2 1 0 0 dynamic,listener"]);
+    assert_eq!(
+        rows,
+        [
+            "80 SYS1 0 0 0 quiesced",
+            "80 SYS2 2 2 2 active",
+            "9000 SYS2 1 0 0 dynamic,listener",
+            "9001 SYS2 1 0 0 dynamic,listener,quiesced"
+        ]
+    );
 }
 
 /// Something under way from a stack to the owner.
@@ -172,12 +189,15 @@ fn lost_late_and_doubled_changes_leave_the_owner_with_the_stacks_own_books() {
             let target = &mut targets[at].1;
             // Each stack has its own clients: what collides is shown elsewhere.
             let (client, port) = (at as u8 * 100 + random.below(6) as u8, 80 + random.below(3) as u16);
+            let job = (random.below(2) == 0).then(|| JobName::new("HTTPA").expect("a job name"));
             let change = match random.below(6) {
-                0 => Some(target.listen(port, random.below(3) as u16)),
+                0 => Some(target.listen(Server { port, job: job.clone() }, random.below(3) as u16)),
                 1 | 2 => target.open(NOW, flow(client, port), 60 * (random.below(2) as u16)),
                 3 => target.close(NOW, flow(client, port)),
-                4 => Some(target.quiesce(Some(port))),
-                _ => Some(target.resume(Some(port))),
+                kind => {
+                    let scope = job.map_or(Scope::Port(port), |job| Scope::PortOfJob(port, job));
+                    Some(target.set_quiesced(scope, kind == 4))
+                }
             };
             way.extend(change.filter(|_| random.below(8) > 0).map(Message::Notice));
             if random.below(2) == 0 {

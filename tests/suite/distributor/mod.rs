@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod explorer;
 mod learning;
+mod operator;
 mod pattern;
 mod scenario;
 mod sweep;
@@ -37,5 +38,5 @@ fn every_scenario_goes_as_its_table_says() {
         let text = std::fs::read_to_string(path).expect("a scenario is readable");
         steps += scenario::run(&path.file_name().expect("a file").to_string_lossy(), &text);
     }
-    assert!(paths.len() >= 8 && steps > 200, "{} files, {steps} steps", paths.len());
+    assert!(paths.len() >= 10 && steps > 500, "{} files, {steps} steps", paths.len());
 }

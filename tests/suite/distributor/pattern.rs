@@ -4,10 +4,11 @@
 use super::explorer::{Outcome, run};
 use super::{dvipa, name, profile};
 use portplex::distributor::{Flow, Move, Options, Syn, Sysplex};
-use portplex::facility::{self, LocalFacility};
-use portplex::ident::{BootId, BootMs, ConnectorName, Identity, MachineId, ProcessId};
+use portplex::facility::{self, Facility as _, LocalFacility};
+use portplex::ident::{BootId, BootMs, ConnectorName, Identity, MachineId, ProcessId, Target, Transport};
 use portplex::profile::{Profile, sample};
 use portplex::stack::{self, Stack};
+use portplex::structure::PortOwner;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -33,13 +34,17 @@ struct World {
 
 impl World {
     fn start(dir: &std::path::Path) -> Self {
+        let mut world = Self::idle(dir);
+        (0..world.stacks.len()).for_each(|number| drop(world.join(number, 1)));
+        world
+    }
+
+    /// The stacks have not started yet.
+    fn idle(dir: &std::path::Path) -> Self {
         let options = facility::Options { create: true, seed: Some(3), ..facility::Options::default() };
         let facility = Arc::new(LocalFacility::open(dir, &options).expect("a store"));
         let mut world = Self { facility, sysplex: Sysplex::new(Options::default()), stacks: Vec::new(), clients: 0 };
-        for (number, (stack, text)) in sample().into_iter().enumerate() {
-            world.stacks.push((name(stack), profile(text), None));
-            world.join(number, 1);
-        }
+        world.stacks.extend(sample().into_iter().map(|(stack, text)| (name(stack), profile(text), None)));
         world
     }
 
@@ -110,4 +115,31 @@ fn waiting_threads_are_found_after_takeover_and_takeback() {
     let fresh: Vec<(usize, u16)> = (0..12).map(|_| world.session()).collect();
     assert!(fresh.iter().all(|(_, port)| !ports.contains(port)), "a failed stack's ports are kept for it");
     assert!(fresh.into_iter().all(|session| world.comes_back(session)));
+}
+
+#[test]
+fn the_first_stack_that_starts_makes_the_list_and_each_has_a_part_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut world = World::idle(dir.path());
+    let list = Target::List(dvipa(), Transport::Tcp);
+    let owner = |world: &World, port| world.facility.owner(list, port).expect("answered");
+    assert_eq!(owner(&world, 8_200), PortOwner::NoList);
+    world.join(0, 1);
+    assert_eq!(owner(&world, 8_200), PortOwner::Free, "it is there as soon as the profile was processed");
+    (1..world.stacks.len()).for_each(|number| drop(world.join(number, 1)));
+    let is_free = |port: &u16| owner(&world, *port) == PortOwner::Free;
+    assert!((1..=u16::MAX).all(|port| is_free(&port)), "nobody has asked for a port");
+
+    let sessions: Vec<(usize, u16)> = (0..world.stacks.len()).map(|_| world.session()).collect();
+    let mut groups = Vec::new();
+    for (number, port) in sessions {
+        let PortOwner::Held { connector, group, .. } = owner(&world, port) else { panic!("{port} is nobody's") };
+        assert_eq!(connector, world.stacks[number].0);
+        groups.push(group);
+    }
+    groups.sort_unstable();
+    groups.dedup();
+    assert_eq!(groups.len(), world.stacks.len(), "a group for each stack");
+    let udp = Target::List(dvipa(), Transport::Udp);
+    assert_eq!(world.facility.owner(udp, 8_200).expect("answered"), PortOwner::NoList, "only TCP unless asked for");
 }

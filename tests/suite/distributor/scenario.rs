@@ -5,6 +5,7 @@
 //! stack NAME XCF define|backup N|target [whenidle] [creates] [bare]
 //! rule  OPTIONS 10.1.1.1 PORT … DESTIP …    a VIPADISTRIBUTE of every stack that is not bare
 //! reset                               no listener: reset instead of drop
+//! probe N                             every Nth connection probes a target of health 0
 //!
 //! at  who     does                    expected
 //!  0  SYS1    listens 80 [2]
@@ -15,7 +16,10 @@
 //!  3  SYS2    opens 5000 to eve.1     -> ok
 //!  3  SYS1    weighs 8 [on 80]
 //!  3  SYS1    health 50 [on 80]
-//!  3  SYS1    quiesces [80]    resumes [80]    stops 80
+//!  3  SYS1    quiesces [80] [job RSED]         resumes [80] [job RSED]
+//!  3  SYS1    listens 80 job RSED              stops 80 [job RSED]
+//!  4  SYS1    deactivates             -> over SYS2      VARY TCPIP,,SYSPLEX,DEACTIVATE
+//!  4  SYS1    reactivates             -> back SYS1
 //!  4  SYS1    obeys OPTIONS 10.1.1.1 PORT … DESTIP …    its only VIPADISTRIBUTE from now on
 //!  4  SYS1    surrenders              -> over SYS2      VIPADELETE
 //!  4  SYS1    fails                   -> over SYS2
@@ -27,11 +31,14 @@
 //! Time is in seconds. `ann.1` and `ann.2` are two connections of one client; `connect` with a number
 //! is that many new clients, counted by stack. Stacks join at second 0, in order. After every step
 //! the books are audited.
+//!
+//! Each step that is an event is one of a script, `distributor::script`, and happens in a dry run.
 
 use super::{dvipa, name, profile};
-use portplex::distributor::{Claim, Decision, Flow, Load, Move, NoListener, Options, Rule, Status, Syn};
-use portplex::distributor::{Sysplex, SysplexError};
-use portplex::ident::{BootMs, ConnectorName, Dvipa};
+use portplex::distributor::{
+    Decision, DryRun, Flow, Move, NoListener, Options, Outcome, Rule, ScriptFault, Sysplex, SysplexError, parse_script,
+};
+use portplex::ident::{ConnectorName, Dvipa};
 use portplex::profile::Profile;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -48,11 +55,12 @@ pub(super) fn run(file: &str, text: &str) -> usize {
             ["=", ..] => scene = Scene::default(),
             ["stack", stack, ref rest @ ..] => scene.cast.push((stack.to_owned(), rest.join(" "))),
             ["rule", ..] => scene.rules.push(line["rule".len()..].trim().to_owned()),
+            ["probe", every] => scene.options.probe_every = every.parse().expect(&place),
             ["reset"] => scene.options.no_listener = NoListener::Reset,
             [at, who, does, ..] => {
                 let (step, expected) = line.split_once("->").unwrap_or((line, ""));
                 scene.start();
-                scene.now = BootMs((at.parse::<f64>().expect(&place) * 1_000.0).round() as u64);
+                scene.wait_until((at.parse::<f64>().expect(&place) * 1_000.0).round() as u64);
                 let words: Vec<&str> = step.split_whitespace().skip(3).collect();
                 let got = scene.step(who, does, &words).unwrap_or_else(|| panic!("{place}: not a step"));
                 assert_eq!(got, expected.split_whitespace().collect::<Vec<_>>().join(" "), "\n{place}");
@@ -70,31 +78,37 @@ struct Scene {
     cast: Vec<(String, String)>,
     rules: Vec<String>,
     options: Options,
-    sysplex: Option<Sysplex>,
-    now: BootMs,
+    run: Option<DryRun>,
+    now_ms: u64,
     clients: BTreeMap<String, u8>,
     ports: BTreeMap<String, u16>,
     crowd: u32,
-    loads: BTreeMap<(String, Option<u16>), Load>,
 }
 
 impl Scene {
     fn start(&mut self) {
-        if self.sysplex.is_none() {
-            self.sysplex = Some(Sysplex::new(self.options));
-            for (stack, _) in self.cast.clone() {
-                self.join(&stack).expect("it is not there");
-            }
+        if self.run.is_none() {
+            let profiles = self.cast.iter().map(|(stack, line)| (name(stack), self.profile_of(line)));
+            self.run = Some(DryRun::new(self.options, profiles.collect()).expect("each has its own name"));
         }
     }
 
-    fn sysplex(&mut self) -> &mut Sysplex {
-        self.sysplex.as_mut().expect("the scenario has started")
+    fn run(&mut self) -> &mut DryRun {
+        self.run.as_mut().expect("the scenario has started")
     }
 
-    /// A stack joins with the profile that its line stands for.
-    fn join(&mut self, stack: &str) -> Result<String, SysplexError> {
-        let (_, line) = self.cast.iter().find(|(of, _)| of == stack).expect("the stack has a line").clone();
+    fn sysplex(&mut self) -> &Sysplex {
+        self.run().sysplex()
+    }
+
+    fn wait_until(&mut self, ms: u64) {
+        let passed = ms.checked_sub(self.now_ms).expect("time does not run backwards");
+        self.now_ms = ms;
+        self.event(&format!("wait {}.{:03}", passed / 1_000, passed % 1_000));
+    }
+
+    /// The profile that a stack's line stands for.
+    fn profile_of(&self, line: &str) -> Profile {
         let words: Vec<&str> = line.split_whitespace().collect();
         let has = |word: &str| words.contains(&word);
         let moveable = if has("whenidle") { "WHENIDLE" } else { "IMMEDIATE" };
@@ -106,87 +120,90 @@ impl Scene {
         };
         let is_bare = has("bare") || statement.is_empty();
         let rules = self.rules.iter().filter(|_| !is_bare).map(|rule| format!("  VIPADISTRIBUTE {rule}\n"));
-        let text = format!("VIPADYNAMIC\n  {statement}\n{}ENDVIPADYNAMIC\n", rules.collect::<String>());
-        let profile = profile(&text);
-        let claims = profile.dvipas.iter().map(|definition| (definition.dvipa, Claim::from(definition))).collect();
-        let (now, xcf) = (self.now, words[0].parse::<IpAddr>().into_iter().collect());
-        self.sysplex().join_with(now, name(stack), xcf, claims).map(|moves| told(&moves))
+        let xcf = match words[0].parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => format!("IPCONFIG DYNAMICXCF {address} 255.255.255.0 1\n"),
+            Ok(IpAddr::V6(address)) => format!("IPCONFIG6 DYNAMICXCF {address}\n"),
+            Err(_) => String::new(),
+        };
+        profile(&format!("{xcf}VIPADYNAMIC\n  {statement}\n{}ENDVIPADYNAMIC\n", rules.collect::<String>()))
+    }
+
+    /// One event of a script, which must be possible.
+    fn event(&mut self, line: &str) -> Outcome {
+        self.try_event(line).unwrap_or_else(|fault| panic!("{line}: {fault}"))
+    }
+
+    fn try_event(&mut self, line: &str) -> Result<Outcome, ScriptFault> {
+        let events = parse_script(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.run().step(&events[0].1)
     }
 
     /// One step; `None` if it is none.
     fn step(&mut self, who: &str, does: &str, words: &[&str]) -> Option<String> {
-        let now = self.now;
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<u16>().ok());
-        let done = |result: Result<(), SysplexError>| match result {
-            Ok(()) => Some(String::new()),
-            Err(error) => panic!("{who} {does}: {error}"),
-        };
-        match does {
+        let port = |at: usize| number(at).map(|port| format!(" 10.1.1.1 {port}")).unwrap_or_else(|| " 10.1.1.1".into());
+        let event = match does {
             "connects" => {
-                let syn = Syn { flow: self.flow(who, number(0)?), from: self.behind(words, "from") };
-                self.ports.insert(who.to_owned(), syn.flow.port);
-                Some(self.sysplex().arrive(now, &syn).to_string())
-            }
-            "connect" => Some(self.crowd(who.parse().ok()?, number(0)?)),
-            "sends" => {
-                let (flow, holder) = (self.flow(who, number(0)?), self.behind(words, "held"));
-                Some(self.sysplex().packet(&flow, holder.as_ref()).to_string())
+                let flow = self.flow(who, number(0)?);
+                self.ports.insert(who.to_owned(), flow.port);
+                let from = self.behind(words, "from").map(|stack| format!(" from {stack}")).unwrap_or_default();
+                format!("arrive {} 10.1.1.1:{}{from}", flow.peer, flow.port)
             }
             "leaves" => {
                 let port = *self.ports.get(who)?;
-                let flow = self.flow(who, port);
-                Some(self.sysplex().close(now, flow).map(|moved| told(&[(dvipa(), moved)])).unwrap_or_default())
+                format!("close {} 10.1.1.1:{port}", self.flow(who, port).peer)
             }
             "opens" => {
                 let port = number(0)?;
                 self.ports.insert(words[2].to_owned(), port);
-                let flow = self.flow(words[2], port);
-                Some(match self.sysplex().connect(now, &name(who), flow) {
-                    Ok(()) => "ok".to_owned(),
-                    Err(SysplexError::Collision(collision)) => format!("collision {}", collision.holder),
-                    Err(error) => panic!("{error}"),
-                })
+                format!("connect {who} 10.1.1.1:{port} {}", self.flow(words[2], port).peer)
             }
-            "listens" => done(self.sysplex().listen(now, &name(who), dvipa(), number(0)?, number(1).unwrap_or(1))),
-            "stops" => done(self.sysplex().listen(now, &name(who), dvipa(), number(0)?, 0)),
-            "quiesces" => done(self.sysplex().quiesce(now, &name(who), dvipa(), number(0))),
-            "resumes" => done(self.sysplex().resume(now, &name(who), dvipa(), number(0))),
+            "listens" => format!("listen {who} 10.1.1.1 {}", words.join(" ")),
+            "stops" => format!("stop {who} 10.1.1.1 {}", words.join(" ")),
+            "quiesces" => format!("quiesce {who} {}", words.join(" ")),
+            "resumes" => format!("resume {who} {}", words.join(" ")),
+            "deactivates" | "reactivates" => {
+                let event = format!("{} {who} 10.1.1.1", does.trim_end_matches('s'));
+                return Some(match self.try_event(&event) {
+                    Ok(outcome) => said(&outcome),
+                    Err(ScriptFault::Refused { error }) => refused(&error).to_owned(),
+                    Err(fault) => panic!("{event}: {fault}"),
+                });
+            }
             "weighs" | "health" => {
-                let (value, port) = (u8::try_from(number(0)?).ok()?, number(2));
-                let load = self.loads.entry((who.to_owned(), port)).or_default();
-                if does == "weighs" {
-                    load.weight = Some(value)
-                } else {
-                    load.health_percent = value
-                }
-                let load = *load;
-                done(self.sysplex().set_load(&name(who), port.map(|port| (dvipa(), port)), load))
+                let what = if does == "weighs" { "wlm" } else { "health" };
+                let server = number(2).map(|_| port(2)).unwrap_or_default();
+                format!("load {who} {what}={}{server}", number(0)?)
             }
-            "fails" => {
-                self.loads.retain(|(of, _), _| of != who);
-                Some(told(&self.sysplex().leave(now, &name(who)).expect("it is there")))
+            "fails" => format!("fail {who}"),
+            "joins" => format!("join {who}"),
+            _ => return self.other(who, does, words),
+        };
+        Some(said(&self.event(&event)))
+    }
+
+    /// A step that is no event of a script; `None` if it is none at all.
+    fn other(&mut self, who: &str, does: &str, words: &[&str]) -> Option<String> {
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u16>().ok());
+        match does {
+            "connect" => Some(self.crowd(who.parse().ok()?, number(0)?)),
+            "sends" => {
+                let (flow, holder) = (self.flow(who, number(0)?), self.behind(words, "held"));
+                Some(self.sysplex().packet(&flow, holder.as_ref()).to_string())
             }
             "obeys" => {
                 let claim = if who == "SYS1" { "VIPADEFINE" } else { "VIPABACKUP 100" };
                 let rule = if words.is_empty() { String::new() } else { format!("VIPADISTRIBUTE {}", words.join(" ")) };
                 let text =
                     format!("VIPADYNAMIC {claim} MOVEABLE IMMEDIATE 255.255.255.0 10.1.1.1\n{rule}\nENDVIPADYNAMIC\n");
-                Some(told(&self.sysplex().obey(now, &name(who), &profile(&text)).expect("it is there")))
+                Some(said(&self.run().obey(&name(who), &profile(&text)).expect("it is there")))
             }
-            "surrenders" => {
-                Some(told(&self.sysplex().obey(now, &name(who), &Profile::default()).expect("it is there")))
-            }
-            "joins" => Some(self.join(who).expect("it is not there")),
+            "surrenders" => Some(said(&self.run().obey(&name(who), &Profile::default()).expect("it is there"))),
             "is" => {
                 let standings = self.sysplex().standings(dvipa());
                 let standing = standings.iter().find(|standing| standing.stack.as_str() == who);
-                let text = match standing.and_then(|standing| standing.status) {
-                    Some(Status::Active) => "active",
-                    Some(Status::Moving) => "moving",
-                    Some(Status::Backup) => "backup",
-                    None => "nothing",
-                };
-                Some(text.to_owned())
+                let status = standing.and_then(|standing| standing.status);
+                Some(status.map_or("nothing".to_owned(), |status| status.to_string().to_lowercase()))
             }
             "has" => {
                 let distributor = self.sysplex().distributor(dvipa())?;
@@ -202,11 +219,8 @@ impl Scene {
         for _ in 0..count {
             self.crowd += 1;
             let peer = SocketAddr::new(Ipv4Addr::from(0xc612_0000 + self.crowd).into(), 40_000);
-            let syn = Syn { flow: Flow { peer, dvipa: dvipa(), port }, from: None };
-            let now = self.now;
-            let decision = self.sysplex().arrive(now, &syn);
-            let to = match &decision {
-                Decision::Forward { stack, .. } => stack.to_string(),
+            let to = match self.event(&format!("arrive {peer} 10.1.1.1:{port}")) {
+                Outcome::Routed(Decision::Forward { stack, .. }) => stack.to_string(),
                 other => other.to_string(),
             };
             *shares.entry(to).or_default() += 1;
@@ -226,6 +240,25 @@ impl Scene {
     fn behind(&self, words: &[&str], word: &str) -> Option<ConnectorName> {
         let at = words.iter().position(|found| *found == word)?;
         Some(name(words[at + 1]))
+    }
+}
+
+/// Why the operator could not say that, in a table's short words.
+fn refused(error: &SysplexError) -> &'static str {
+    match error {
+        SysplexError::NotConfigured { .. } => "not-configured",
+        SysplexError::Deactivated { .. } => "deactivated-already",
+        SysplexError::NotDeactivated { .. } => "not-deactivated",
+        _ => panic!("{error}"),
+    }
+}
+
+/// An outcome in a table's short words.
+fn said(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Connected => "ok".to_owned(),
+        Outcome::Moved(moves) => told(moves),
+        other => other.to_string(),
     }
 }
 

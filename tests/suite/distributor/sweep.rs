@@ -1,9 +1,11 @@
-//! Random trouble: stacks come and go, programs listen and stop, operators quiesce, clients connect.
+//! Random trouble: stacks come and go, programs listen and stop, operators quiesce and deactivate,
+//! clients connect.
 //! A model that is too plain to be wrong says what may happen.
 
 use super::{dvipa, name, profile};
 use crate::random::Random;
-use portplex::distributor::{Decision, Flow, Load, Move, NoListener, Options, Syn, Sysplex, SysplexError, Why};
+use portplex::distributor::{Decision, Flow, JobName, Load, Move, NoListener, Options, Scope, Server, Status};
+use portplex::distributor::{Syn, Sysplex, SysplexError, Why};
 use portplex::ident::{BootMs, ConnectorName};
 use portplex::profile::Profile;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,18 +53,49 @@ fn targets(port: u16) -> Option<&'static [&'static str]> {
 #[derive(Default)]
 struct Model {
     present: BTreeSet<ConnectorName>,
-    ready: BTreeMap<(ConnectorName, u16), u16>,
-    quiesced: BTreeSet<(ConnectorName, Option<u16>)>,
+    ready: BTreeMap<(ConnectorName, Server), u16>,
+    quiesced: BTreeSet<(ConnectorName, Scope)>,
+    deactivated: BTreeSet<ConnectorName>,
     connections: BTreeMap<Flow, ConnectorName>,
 }
 
 impl Model {
-    fn listens(&self, stack: &ConnectorName, port: u16) -> bool {
-        self.ready.contains_key(&(stack.clone(), port))
+    /// How many programs of a stack listen on a port.
+    fn ready(&self, stack: &ConnectorName, port: u16) -> u16 {
+        let here = |((of, server), _): &(&(ConnectorName, Server), &u16)| of == stack && server.port == port;
+        self.ready.iter().filter(here).map(|(_, ready)| *ready).sum()
     }
 
+    fn listens(&self, stack: &ConnectorName, port: u16) -> bool {
+        self.ready(stack, port) > 0
+    }
+
+    /// Each job that listens there is quiesced, by whichever words.
     fn is_quiesced(&self, stack: &ConnectorName, port: u16) -> bool {
-        [None, Some(port)].into_iter().any(|of| self.quiesced.contains(&(stack.clone(), of)))
+        let said = |scope| self.quiesced.contains(&(stack.clone(), scope));
+        let by_job = |job: &JobName| said(Scope::Job(job.clone())) || said(Scope::PortOfJob(port, job.clone()));
+        let mut here = self.ready.keys().filter(|(of, server)| of == stack && server.port == port);
+        here.all(|(_, server)| {
+            said(Scope::Target) || said(Scope::Port(port)) || server.job.as_ref().is_some_and(by_job)
+        })
+    }
+
+    /// Who is what, as far as a plain rule can say it.
+    fn check_chain(&self, sysplex: &Sysplex, what: &str) {
+        let owner = sysplex.owner(dvipa());
+        let may_have = |stack: &ConnectorName| self.present.contains(stack) && !self.deactivated.contains(stack);
+        // Each stack of this sysplex makes the DVIPA if nobody has it.
+        assert_eq!(owner.is_some(), self.present.iter().any(may_have), "{what}: somebody has it if anybody may");
+        assert!(owner.is_none_or(may_have), "{what}: {owner:?} has it");
+        let standings = sysplex.standings(dvipa());
+        for standing in &standings {
+            let is_off = matches!(standing.status, Some(Status::Deactivated | Status::Quiescing));
+            assert_eq!(is_off, self.deactivated.contains(&standing.stack), "{what}: {standing:?}");
+            let gives_up = matches!(standing.status, Some(Status::Moving | Status::Quiescing));
+            let has_connections = self.connections.values().any(|stack| *stack == standing.stack);
+            assert!(!gives_up || has_connections && owner.is_some(), "{what}: {standing:?}");
+        }
+        assert_eq!(standings.len(), self.present.len(), "{what}");
     }
 
     /// The stacks that a new connection may go to.
@@ -81,14 +114,14 @@ impl Model {
             *counts.entry((flow.port, stack)).or_default() += 1;
             assert!(sysplex.books(stack, dvipa()).is_some_and(|books| books.has(flow)), "{what}: {flow} of {stack}");
         }
+        self.check_chain(sysplex, what);
         let Some(distributor) = sysplex.distributor(dvipa()) else { return };
         assert!(distributor.connections().eq(&self.connections), "{what}: the routing table");
         for stack in &self.present {
             for port in PORTS {
                 let count = counts.get(&(port, stack)).copied().unwrap_or_default();
                 assert_eq!(distributor.active(port, stack), count, "{what}: {stack} on {port}");
-                let ready = self.ready.get(&(stack.clone(), port)).copied().unwrap_or_default();
-                assert_eq!(distributor.ready(port, stack), ready, "{what}: {stack} on {port}");
+                assert_eq!(distributor.ready(port, stack), self.ready(stack, port), "{what}: {stack} on {port}");
             }
         }
     }
@@ -118,11 +151,12 @@ impl Model {
 #[test]
 fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
     let mut random = Random::seeded(0x0d15_7a1b);
-    let mut moves = [0; 5];
+    let (mut moves, mut quiescing, mut probes) = ([0; 5], 0, 0);
     for run in 0..RUNS {
         let profiles = profiles(if run % 2 == 0 { "IMMEDIATE" } else { "WHENIDLE" });
         let no_listener = if run % 3 == 0 { NoListener::Reset } else { NoListener::Drop };
-        let mut sysplex = Sysplex::new(Options { no_listener, ..Options::default() });
+        let probe_every = [0, 3, 64][run as usize % 3];
+        let mut sysplex = Sysplex::new(Options { no_listener, probe_every, ..Options::default() });
         let (mut model, mut now) = (Model::default(), 1_000);
         for turn in 0..TURNS {
             let (stack, profile) = &profiles[random.below(u64::from(STACKS)) as usize];
@@ -145,24 +179,26 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
                     model.present.remove(stack);
                     model.ready.retain(|(of, _), _| of != stack);
                     model.quiesced.retain(|(of, _)| of != stack);
+                    model.deactivated.remove(stack);
                     model.connections.retain(|_, of| of != stack);
                     Ok(())
                 }
                 5..=24 if is_there => {
                     let ready = random.below(3) as u16;
-                    model.ready.insert((stack.clone(), port), ready);
+                    let server = Server { port, job: some_job(&mut random) };
+                    model.ready.insert((stack.clone(), server.clone()), ready);
                     model.ready.retain(|_, ready| *ready > 0);
-                    sysplex.listen(at, stack, dvipa(), port, ready)
+                    sysplex.listen(at, stack, dvipa(), server, ready)
                 }
                 25..=27 if is_there => {
-                    let of = (random.below(2) == 0).then_some(port);
-                    model.quiesced.insert((stack.clone(), of));
-                    sysplex.quiesce(at, stack, dvipa(), of)
+                    let scope = some_scope(&mut random, port);
+                    model.quiesced.insert((stack.clone(), scope.clone()));
+                    sysplex.set_quiesced(at, stack, &scope, true)
                 }
                 28..=32 if is_there => {
-                    let of = (random.below(2) == 0).then_some(port);
-                    model.quiesced.remove(&(stack.clone(), of));
-                    sysplex.resume(at, stack, dvipa(), of)
+                    let scope = some_scope(&mut random, port);
+                    model.quiesced.remove(&(stack.clone(), scope.clone()));
+                    sysplex.set_quiesced(at, stack, &scope, false)
                 }
                 33..=36 if is_there => {
                     let load = Load {
@@ -183,7 +219,31 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
                         done
                     }
                 },
-                41..=64 => {
+                41..=43 if is_there => {
+                    let was_off = !model.deactivated.insert(stack.clone());
+                    match sysplex.deactivate(at, stack, dvipa()) {
+                        Err(SysplexError::Deactivated { .. }) => assert!(was_off, "{what}"),
+                        moved => {
+                            assert!(!was_off, "{what}");
+                            count(&mut moves, moved.expect("it is configured"));
+                            let is_quiescing = sysplex.succession(dvipa()).and_then(|chain| chain.status(stack));
+                            quiescing += u32::from(is_quiescing == Some(Status::Quiescing));
+                        }
+                    }
+                    Ok(())
+                }
+                44..=47 if is_there => {
+                    let was_off = model.deactivated.remove(stack);
+                    match sysplex.reactivate(at, stack, dvipa()) {
+                        Err(SysplexError::NotDeactivated { .. }) => assert!(!was_off, "{what}"),
+                        moved => {
+                            assert!(was_off, "{what}");
+                            count(&mut moves, moved.expect("it is configured"));
+                        }
+                    }
+                    Ok(())
+                }
+                48..=64 => {
                     count(&mut moves, sysplex.close(at, flow));
                     model.connections.remove(&flow);
                     Ok(())
@@ -197,6 +257,10 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
                     let has_owner = sysplex.owner(dvipa()).is_some();
                     let decision = sysplex.arrive(at, &Syn { flow, from });
                     model.judge(flow, &decision, has_owner, &what);
+                    if let Decision::Forward { why: Why::Probe, .. } = decision {
+                        assert!(probe_every > 0 && ![83, 9000, 9001, 9002].contains(&port), "{what}: a probe");
+                        probes += 1;
+                    }
                     Ok(())
                 }
             };
@@ -205,6 +269,23 @@ fn a_connection_keeps_its_stack_and_nothing_goes_where_nobody_listens() {
         }
     }
     assert!(moves.iter().all(|count| *count > 0), "each kind of move was seen: {moves:?}");
+    assert!(quiescing > 0, "a stack was deactivated while it had connections");
+    assert!(probes > 0, "an ill target was probed");
+}
+
+/// A job, or none that is known.
+fn some_job(random: &mut Random) -> Option<JobName> {
+    let jobs = [None, Some("HTTPA"), Some("HTTPB")];
+    jobs[random.below(3) as usize].map(|job| JobName::new(job).expect("a job name"))
+}
+
+fn some_scope(random: &mut Random, port: u16) -> Scope {
+    match (random.below(2) == 0, some_job(random)) {
+        (false, None) => Scope::Target,
+        (true, None) => Scope::Port(port),
+        (true, Some(job)) => Scope::PortOfJob(port, job),
+        (false, Some(job)) => Scope::Job(job),
+    }
 }
 
 fn count(moves: &mut [u32; 5], moved: impl IntoIterator<Item = Move>) {

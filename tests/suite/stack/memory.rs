@@ -1,13 +1,16 @@
 //! A facility that is nothing but a structure in memory, and that fails when it is told to.
 
 use parking_lot::Mutex;
-use portplex::facility::{AttachRequest, CallError, Challenge, Completer, Facility, Page, Presence, Query};
-use portplex::facility::{Receipt, Renewal, Reply, Ticket};
-use portplex::ident::{BootMs, ConnectorName, HistoryId, Lsn, StoreUuid, StructureName, Target};
-use portplex::structure::{
-    Actor, Body, ClockFloor, Context, Decision, Due, Introduction, Item, PortOwner, Refusal, ReportedGrant, Request,
-    Standing, StopCause, Structure,
+use portplex::facility::{AttachRequest, CallError, Challenge, Clock, Completer, Facility, Page, Presence, Query};
+use portplex::facility::{Receipt, Renewal, Reply, Rows, Ticket};
+use portplex::ident::{
+    BootId, BootMs, ConnectorName, HistoryId, Lsn, StoreUuid, StructureName, Target, Transport, WallMs,
 };
+use portplex::structure::{
+    Actor, Body, ClockFloor, Context, Decision, Due, Introduction, Item, PortOwner, PortRange, Refusal, ReportedGrant,
+    Request, Standing, StopCause, Structure,
+};
+use std::fmt;
 use std::sync::Arc;
 
 /// How it behaves.
@@ -50,6 +53,29 @@ struct Core {
     seen: Vec<Request>,
 }
 
+/// The facility's time as a clock.
+struct Hands(Memory);
+
+impl Clock for Hands {
+    fn boot_ms(&self) -> BootMs {
+        BootMs(self.0.0.lock().now)
+    }
+
+    fn wall_ms(&self) -> WallMs {
+        WallMs(0)
+    }
+
+    fn boot_id(&self) -> BootId {
+        BootId(1)
+    }
+}
+
+impl fmt::Debug for Hands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hands")
+    }
+}
+
 pub(super) const QUARANTINE_MS: u32 = 1_000;
 
 impl Memory {
@@ -72,6 +98,11 @@ impl Memory {
 
     pub(super) fn door(&self) -> Arc<dyn Facility> {
         Arc::new(self.clone())
+    }
+
+    /// The clock that stacks read: it stands still but for [`pass`](Self::pass).
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(Hands(self.clone()))
     }
 
     pub(super) fn set(&self, mode: Mode) {
@@ -153,6 +184,20 @@ impl Memory {
     }
 
     /// Whether a port is in quarantine.
+    /// The explicit-bind range in force for TCP.
+    pub(super) fn range(&self) -> Option<PortRange> {
+        self.snapshot().into_iter().find_map(|item| match item {
+            Item::Range { transport: Transport::Tcp, range } => Some(range),
+            _ => None,
+        })
+    }
+
+    /// Ports that any stack holds in any list.
+    pub(super) fn held(&self) -> u32 {
+        let of_grant = |item: Item| if let Item::Grant { mask, .. } = item { mask.count() } else { 0 };
+        self.snapshot().into_iter().map(of_grant).sum()
+    }
+
     pub(super) fn is_resting(&self, target: Target, port: u16) -> bool {
         matches!(self.0.lock().structure.owner(target, port), PortOwner::Quarantined { .. })
     }
@@ -288,11 +333,21 @@ impl Facility for Memory {
     }
 
     fn renew(&self, _actor: Actor, number: u64) -> Ticket<Renewal> {
-        let off = u64::from(self.0.lock().mode == Mode::WrongNumber);
-        Ticket::ready(Ok(Renewal { number: number + off, promise_ms: 30_000 }))
+        Ticket::ready(match self.mode() {
+            Mode::Lost | Mode::Deaf => Err(CallError::Gone),
+            mode => Ok(Renewal { number: number + u64::from(mode == Mode::WrongNumber), promise_ms: 30_000 }),
+        })
     }
 
-    fn query(&self, _query: Query) -> Ticket<Page> {
-        Ticket::ready(Err(CallError::Gone))
+    fn query(&self, query: Query) -> Ticket<Page> {
+        let core = self.0.lock();
+        Ticket::ready(match query {
+            Query::Owner { target, port } if core.mode == Mode::Well => Ok(Page {
+                history: HistoryId(core.history),
+                lsn: core.structure.lsn(),
+                rows: Rows::Owner(core.structure.owner(target, port)),
+            }),
+            _ => Err(CallError::Gone),
+        })
     }
 }

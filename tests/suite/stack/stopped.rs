@@ -1,10 +1,10 @@
 //! A stack whose facility lost data, was restored, is full, or is another one.
 
 use super::memory::{Memory, Mode};
-use super::{dvipa, identity, name, options, ports, profile, start, take, target};
+use super::{dvipa, identity, local, name, options, ports, profile, start, take, target};
 use portplex::facility::CallError;
 use portplex::ident::{ConnectorName, HistoryId, Lsn, PortSet, StoreUuid, StructureName};
-use portplex::stack::{AgentLock, Options, Stack, StackError, State};
+use portplex::stack::{AgentLock, BoundPort, Options, Stack, StackError, State};
 use portplex::structure::{Refusal, Request, StopCause};
 
 /// An operator's word that granting goes on. A real facility begins another history then.
@@ -46,13 +46,15 @@ fn grants_that_the_store_lost_are_reported_and_keep_their_sockets() {
     let (grant, port) = (lost.grant, lost.port);
     stack.release(lost);
     assert_eq!(stack.bind(dvipa(), 0), Err(stopped(StopCause::DataLost)), "nor is one that comes back");
-    assert_eq!(stack.bind(dvipa(), port), Err(StackError::InUse { dvipa: dvipa(), port }));
+    assert_eq!(stack.bind(dvipa(), port), Err(StackError::InUse { local: local(), port }));
     assert_eq!(stack.give_back(0), 0, "nor given back as idle");
     // What log and stack both name is usable.
-    let known = bound.remove(0);
-    let known_port = known.port;
-    stack.release(known);
-    assert_eq!(take(&stack, 1)[0].port, known_port);
+    let known: Vec<BoundPort> = bound.drain(..2).collect();
+    let known_port = known[0].port;
+    for port in known {
+        stack.release(port);
+    }
+    assert_eq!(take(&stack, 1)[0].port, known_port, "not the one just returned");
 
     resume(&memory, true);
     assert!(stack.bind(dvipa(), 0).is_err(), "another history");
@@ -98,11 +100,11 @@ fn a_position_kept_from_an_earlier_life_proves_the_loss() {
         (stack.position(), snapshot)
     };
     let who = identity(1, 1, 2);
-    let plain = Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), who, options(0));
+    let plain = Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), who, options(&memory, 0));
     assert_eq!(plain.expect("it knows nothing").1.granting, None);
     let (position, snapshot) = snapshot;
     memory.lose(&snapshot);
-    let options = Options { position: Some(position), ..options(0) };
+    let options = Options { position: Some(position), ..options(&memory, 0) };
     let (_, adopted) =
         Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), who, options).expect("it starts");
     assert_eq!(adopted.granting, Some(StopCause::DataLost));
@@ -227,14 +229,14 @@ fn a_stack_whose_position_is_no_good_is_fenced_and_starts_anew_without_it() {
         assert_eq!(refused, Err(StackError::ReceiptBad), "never again");
     }
     let who = identity(1, 1, 2);
-    let with = Options { position: Some(position), ..options(0) };
+    let with = Options { position: Some(position), ..options(&memory, 0) };
     let again = Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), who, with);
     assert_eq!(again.map(|_| ()).err(), Some(StackError::ReceiptBad));
     let (newer, adopted) = start(&memory, 1, 2, profile(1024, 65_535), 0);
     assert_eq!(adopted.grants.len(), 1, "what it held is kept for it");
     let mut in_use = PortSet::empty();
     in_use.insert_range(bound[0].port, bound[0].port);
-    assert_eq!(newer.adopt(dvipa(), &in_use).expect("adopted").len(), 1);
+    assert_eq!(newer.adopt(local(), &in_use).expect("adopted").len(), 1);
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn a_stack_starts_only_under_its_own_lock() {
     let dir = tempfile::tempdir().expect("a directory");
     let lock_of = |stack: &ConnectorName| AgentLock::take(dir.path(), StructureName::default(), stack).expect("free");
     let start = |lock: AgentLock| {
-        let options = Options { lock: Some(lock), ..options(0) };
+        let options = Options { lock: Some(lock), ..options(&memory, 0) };
         Stack::start(memory.door(), name("SYS1"), profile(1024, 65_535), identity(1, 1, 1), options)
     };
     let others = start(lock_of(&name("SYS2"))).map(|_| ()).expect_err("another stack's lock");
@@ -254,7 +256,7 @@ fn a_stack_starts_only_under_its_own_lock() {
     assert!(matches!(second, Err(StackError::AgentRunning { .. })), "the stack holds it");
     drop(stack);
     lock_of(&name("SYS1"));
-    let gone = StackError::Unreachable { cause: CallError::Gone };
+    let gone = StackError::Unreachable { cause: CallError::Gone, until: None };
     assert!(gone.to_string().contains("reattach"), "{gone}");
 }
 

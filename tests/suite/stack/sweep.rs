@@ -2,7 +2,7 @@
 //! the hands of two, and nothing is lost for good.
 
 use super::memory::{Memory, Mode, QUARANTINE_MS};
-use super::{dvipa, identity, name, options, target};
+use super::{dvipa, identity, local, name, options, target};
 use crate::random::Random;
 use portplex::ident::{PortSet, Transport};
 use portplex::profile::{Profile, parse, sample};
@@ -27,7 +27,7 @@ impl Host {
     fn start(memory: &Memory, number: u8, process: u64, profile: Profile, sockets: Vec<BoundPort>) -> Self {
         let who = identity(u128::from(number), 1, process);
         let name = name(&format!("SYS{number}"));
-        let started = Stack::start(memory.door(), name, profile.clone(), who, options(16));
+        let started = Stack::start(memory.door(), name, profile.clone(), who, options(memory, 16));
         let (stack, adopted) = started.expect("the facility is well");
         assert!(adopted.stopped.is_empty());
         let allowable = profile.allowable(Transport::Tcp);
@@ -42,7 +42,7 @@ impl Host {
         for socket in &self.sockets {
             in_use.insert_range(socket.port, socket.port);
         }
-        let kept = self.stack.adopt(dvipa(), &in_use).expect("it is a DVIPA of this stack");
+        let kept = self.stack.adopt(local(), &in_use).expect("it is a DVIPA of this stack");
         let kept: BTreeMap<u16, BoundPort> = kept.into_iter().map(|bound| (bound.port, bound)).collect();
         self.sockets.retain(|socket| !kept.contains_key(&socket.port));
         self.sockets.extend(kept.into_values());
@@ -97,8 +97,12 @@ fn run(seed: u64) {
                         binds += 1;
                         host.sockets.push(bound);
                     }
-                    Err(StackError::Refused(_) | StackError::InUse { .. } | StackError::Excluded { .. })
-                        if named > 0 => {}
+                    Err(
+                        StackError::Refused(_)
+                        | StackError::InUse { .. }
+                        | StackError::HeldBy { .. }
+                        | StackError::Excluded { .. },
+                    ) if named > 0 => {}
                     Err(StackError::Unreachable { .. }) => assert_eq!(host.stack.state(), State::Unreachable),
                     Err(error) => panic!("turn {turn}: {error}"),
                 }
@@ -133,7 +137,7 @@ fn run(seed: u64) {
             }
         }
         // Nobody may wait for an answer that is held back: this test has one thread.
-        if hosts.iter().any(|host| host.stack.usage()[0].ports - host.stack.usage()[0].in_use < 2) {
+        if hosts.iter().any(|host| host.stack.usage()[0].free < 2) {
             memory.let_go();
             memory.set(Mode::Well);
         }
