@@ -100,8 +100,13 @@ impl Word<'_> {
         (place == from && self.change(grant, from, to)).then_some(grant)
     }
 
-    /// Puts the port somewhere, wherever it was. Only with the stack's lock, and only where nobody
-    /// without it may move it: from `Nowhere`, `Kept` and `Resting`, or because it is lost.
+    /// The port is lost, whoever has it: where it was, to the moment.
+    pub(super) fn lose(self) -> Place {
+        unpack(self.word.swap(pack(Place::Nowhere, Lsn(0)), Ordering::AcqRel)).0
+    }
+
+    /// Puts the port somewhere. Only with the stack's lock, and only from where nobody without it may
+    /// move it: `Nowhere`, `Kept` and `Resting`.
     pub(super) fn put(self, grant: Lsn, place: Place) {
         self.word.store(pack(place, grant), Ordering::Release);
     }
