@@ -171,6 +171,32 @@ mod tests {
     }
 
     #[test]
+    fn of_several_threads_that_want_a_port_one_gets_it() {
+        let (words, rounds) = (Words::new(), 400);
+        let barrier = std::sync::Barrier::new(4);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut taken = 0;
+                        for _ in 0..rounds {
+                            if barrier.wait().is_leader() {
+                                (0..64).for_each(|port| words.make(port).put(Lsn(1), Place::Free));
+                            }
+                            barrier.wait();
+                            let mine = |port: &u16| words.make(*port).take(Place::Free, Place::Used).is_some();
+                            taken += (0..64).filter(mine).count();
+                        }
+                        taken
+                    })
+                })
+                .collect();
+            takers.into_iter().map(|taker| taker.join().expect("no panic")).sum()
+        });
+        assert_eq!(taken, 64 * rounds);
+    }
+
+    #[test]
     fn nobody_joins_a_port_whose_last_connection_has_ended() {
         let words = Words::new();
         let word = words.make(9);

@@ -133,6 +133,15 @@ fn own_ports_and_those_of_a_list_never_meet_on_one_stack() {
     }
     assert_eq!(listed.len(), 128 - 70);
     assert!(stack.bind_unspecified().is_err(), "all the others are the list's now");
+    // Nor does the stack take for itself what a list was granted before.
+    let other = with(&Memory::new(8), stack.profile().as_ref().clone(), options(&memory, 0));
+    let first = other.bind(dvipa(), 0).expect("from the list").port / 64;
+    let mut count = 0;
+    while let Ok(bound) = other.bind_unspecified() {
+        assert_ne!(bound.port / 64, first, "port {} is the list's", bound.port);
+        count += 1;
+    }
+    assert_eq!(count, 64);
     // One that comes back may be the list's, after a look.
     let back = own.pop().expect("70");
     let port = back.port;
