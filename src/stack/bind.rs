@@ -43,10 +43,10 @@ impl Stack {
             return self.bind_named(job, dvipa, port);
         }
         let view = self.view.load();
-        if view.is_sysplexports(dvipa) {
-            self.bind_list(target(dvipa), view.list(dvipa))
-        } else {
-            self.bind_own(Local::Address(dvipa))
+        match view.list(dvipa) {
+            // One that is not joined yet is joined by who asks for it.
+            None if !view.is_sysplexports(dvipa) => self.bind_own(Local::Address(dvipa)),
+            ports => self.bind_list(target(dvipa), ports),
         }
     }
 

@@ -72,11 +72,12 @@ impl Stack {
         let destination = ends.destination;
         let of = |(port, grant): (u16, Option<Lsn>)| Tuple { local, source_address, port, destination, grant };
         let Local::Address(dvipa) = local else { return self.connect_own(&view, ends).map(of) };
-        if !view.is_sysplexports(dvipa) {
+        let listed = view.list(dvipa);
+        if listed.is_none() && !view.is_sysplexports(dvipa) {
             return self.connect_own(&view, ends).map(of);
         }
         self.in_time()?;
-        if let Some(ports) = view.list(dvipa) {
+        if let Some(ports) = listed {
             if let Some(shared) = share(ports, ends) {
                 return Ok(of(granted(shared)));
             }
