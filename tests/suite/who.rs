@@ -5,6 +5,7 @@ mod past;
 
 use super::cli::{exercise, expect, new_store, portplex};
 use super::explain::place::{Place, list, name};
+use portplex::facility::Facility;
 use portplex::ident::BootId;
 use serde_json::Value;
 use std::path::Path;

@@ -55,9 +55,22 @@ pub(super) struct Hold {
     pub(super) from: Option<Moment>,
     /// When the stack was marked failed-persistent, and by whose word.
     pub(super) failed: Option<(Moment, Option<ConnectorName>)>,
+    pub(super) maybe: Option<MaybeEnded>,
     pub(super) until: Option<End>,
     /// When its quarantine ended, or the same stack took the port back.
     pub(super) ready: Option<Moment>,
+}
+
+/// That a hold may have ended: its stack attached, and whether under another boot is no longer in the
+/// log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaybeEnded {
+    /// The first such attach.
+    pub(super) first: Moment,
+    /// The last record by which somebody else may have got the port since, or given it back.
+    pub(super) last: Moment,
+    /// The last such attach.
+    pub(super) attached: Lsn,
 }
 
 /// How a hold ended.
@@ -104,6 +117,13 @@ impl Way {
 }
 
 impl Hold {
+    /// No attach ended it: what came later proves that.
+    pub(super) fn go_on(&mut self) {
+        if let Some(maybe) = self.maybe.take() {
+            self.newest = Some(maybe.attached);
+        }
+    }
+
     fn began(&self) -> Option<WallMs> {
         self.from?.wall
     }

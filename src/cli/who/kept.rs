@@ -3,8 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::hold::Hold;
-use super::hold::Way;
-use crate::ident::Lsn;
 use crate::ident::WallMs;
 use std::collections::VecDeque;
 
@@ -42,21 +40,6 @@ impl Kept {
                 }
             }
         }
-    }
-
-    /// Takes back the newest hold, if its end was not sure and it is of that grant: it went on.
-    pub(super) fn reopen(&mut self, grant: Lsn) -> Option<Hold> {
-        let went_on = |hold: &mut Hold| {
-            hold.grant == Some(grant) && hold.until.as_ref().is_some_and(|end| end.way == Way::Unsure)
-        };
-        let reopened = match self.holds.pop_back_if(went_on) {
-            Some(hold) => {
-                self.total -= 1;
-                Some(hold)
-            }
-            None => self.before.take_if(went_on).or_else(|| self.after.take_if(went_on)),
-        };
-        reopened.map(|hold| Hold { until: None, ..hold })
     }
 
     /// Every hold that is kept.

@@ -5,6 +5,7 @@
 use super::hold::End;
 use super::hold::Hold;
 use super::hold::Holder;
+use super::hold::MaybeEnded;
 use super::hold::Moment;
 use super::hold::Way;
 use super::kept::Kept;
@@ -145,8 +146,8 @@ impl Tracker {
                 self.given_back(*member, *grant, *mask, Way::Revoked, now);
             }
             Change::Left { member } => match &self.port {
-                Port::Held(hold) if hold.member == Some(*member) => self.end(Way::Left, now),
-                Port::Unknown { .. } if self.names.member(*member).is_none() => self.doubt(now),
+                Port::Held(hold) if hold.member == Some(*member) => self.went_on_to(Way::Left, now),
+                _ if self.names.member(*member).is_none() => self.doubt(now),
                 _ => {}
             },
             Change::Disconnected { connector } => self.gone(*connector, Way::Disconnected, now),
@@ -171,8 +172,15 @@ impl Tracker {
                 }
             }
             Change::Connected { connector, .. } => drop(self.connected.insert(*connector)),
-            Change::Defined { target, .. } | Change::Joined { target, .. } if *target == self.target => {
-                self.has_list = true;
+            Change::Defined { target, .. } => self.has_list |= *target == self.target,
+            Change::Joined { member, target, .. } => {
+                self.has_list |= *target == self.target;
+                // Its number is free again, so the membership is over.
+                if let Port::Held(hold) = &self.port
+                    && hold.member == Some(*member)
+                {
+                    self.had_ended();
+                }
             }
             Change::Stopped { cause, .. } if cause.adopts() => {
                 self.lost.push(Lost { cause: *cause, after: self.clock.before, until: now });
@@ -186,6 +194,11 @@ impl Tracker {
     /// The log ends here: what the port is now.
     pub(super) fn finish(&mut self) -> Port {
         self.reach_base();
+        if let Port::Held(hold) = &self.port
+            && let Some(maybe) = hold.maybe
+        {
+            self.ended_unsure(maybe.first, maybe.last);
+        }
         let port = std::mem::replace(&mut self.port, Port::Free);
         match &port {
             Port::Held(hold) | Port::Resting(hold) => self.kept.keep((**hold).clone()),
@@ -209,13 +222,14 @@ impl Tracker {
         }
         self.has_list |= base.names.targets().any(|of| of == self.target);
         self.names.complete(base.names);
-        if !matches!(self.port, Port::Unknown { .. }) {
+        if let (Port::Held(hold), PortThen::Held { grant, .. }) = (&mut self.port, base.port)
+            && hold.grant == Some(grant)
+        {
+            hold.go_on();
             return;
         }
-        if let PortThen::Held { grant, .. } = base.port
-            && let Some(hold) = self.kept.reopen(grant)
-        {
-            self.port = Port::Held(Box::new(hold));
+        self.had_ended();
+        if !matches!(self.port, Port::Unknown { .. }) {
             return;
         }
         let before = std::mem::replace(&mut self.port, Port::Free);
@@ -250,6 +264,7 @@ impl Tracker {
             adopted: false,
             from: None,
             failed: None,
+            maybe: None,
             until: None,
             ready: None,
         }
@@ -277,6 +292,7 @@ impl Tracker {
             Some(false) => return,
             None => return self.made_by_nobody_known(now),
         }
+        self.had_ended();
         let before = std::mem::replace(&mut self.port, Port::Free);
         match before {
             Port::Free => {}
@@ -297,8 +313,7 @@ impl Tracker {
     /// A grant of this port in some list. While the port is held it was another list's.
     fn made_by_nobody_known(&mut self, now: Moment) {
         match &self.port {
-            Port::Held(_) => {}
-            Port::Unknown { .. } => self.doubt(now),
+            Port::Held(_) | Port::Unknown { .. } => self.doubt(now),
             Port::Free | Port::Resting(_) => {
                 let unknown = Port::Unknown { since: Some(now), doubt: Some(now) };
                 if let Port::Resting(hold) = std::mem::replace(&mut self.port, unknown) {
@@ -310,15 +325,14 @@ impl Tracker {
 
     fn given_back(&mut self, member: u32, grant: Lsn, mask: PortMask, way: Way, now: Moment) {
         match (&self.port, self.is_ours(member)) {
-            (Port::Held(hold), Some(true)) if hold.grant == Some(grant) => self.end(way, now),
+            (Port::Held(hold), Some(true)) if hold.grant == Some(grant) => self.went_on_to(way, now),
             // It was held all the time since a grant that is no longer in the log.
             (Port::Unknown { .. }, Some(true)) => {
-                let reopened = self.kept.reopen(grant);
-                let hold = reopened.unwrap_or_else(|| self.hold_before(member, grant, mask));
+                let hold = self.hold_before(member, grant, mask);
                 self.port = Port::Held(Box::new(hold));
                 self.end(way, now);
             }
-            (Port::Unknown { .. }, None) => self.doubt(now),
+            (_, None) => self.doubt(now),
             _ => {}
         }
     }
@@ -326,8 +340,11 @@ impl Tracker {
     /// A connector was forgotten, and all that it held went to quarantine.
     fn gone(&mut self, connector: u32, way: Way, now: Moment) {
         match &self.port {
-            Port::Held(hold) if hold.holder.slot == connector => self.end(way, now),
-            Port::Unknown { .. } if !self.connected.contains(&connector) => self.doubt(now),
+            Port::Held(hold) if hold.holder.slot == connector => match hold.maybe {
+                None => self.end(way, now),
+                Some(maybe) => self.ended_unsure(maybe.first, now),
+            },
+            _ if !self.connected.contains(&connector) => self.doubt(now),
             _ => {}
         }
     }
@@ -341,14 +358,39 @@ impl Tracker {
             }
             (Port::Held(hold), Some(false)) if hold.holder.slot == connector => self.end(Way::BootChanged, now),
             (Port::Held(hold), None) if hold.holder.slot == connector => {
-                self.end(Way::Unsure, now);
-                let unknown = Port::Unknown { since: Some(now), doubt: Some(now) };
-                if let Port::Resting(hold) = std::mem::replace(&mut self.port, unknown) {
-                    self.kept.keep(*hold);
-                }
+                let first = hold.maybe.map_or(now, |maybe| maybe.first);
+                hold.maybe = Some(MaybeEnded { first, last: now, attached: now.lsn });
+                hold.failed = None;
             }
-            (Port::Unknown { .. }, None) => self.doubt(now),
+            (_, None) => self.doubt(now),
             _ => {}
+        }
+    }
+
+    /// It ends in a way that only a hold has: so no attach before had ended it.
+    fn went_on_to(&mut self, way: Way, at: Moment) {
+        if let Port::Held(hold) = &mut self.port {
+            hold.go_on();
+        }
+        self.end(way, at);
+    }
+
+    /// A hold that an attach may have ended turns out not to be there any more.
+    fn had_ended(&mut self) {
+        let Port::Held(hold) = &self.port else { return };
+        match hold.maybe {
+            Some(maybe) if maybe.first == maybe.last => self.end(Way::BootChanged, maybe.first),
+            Some(maybe) => self.ended_unsure(maybe.first, maybe.last),
+            None => {}
+        }
+    }
+
+    /// It ended at `first` or later; nothing is known of the port from then on.
+    fn ended_unsure(&mut self, first: Moment, last: Moment) {
+        self.end(Way::Unsure, first);
+        let unknown = Port::Unknown { since: Some(first), doubt: Some(last) };
+        if let Port::Resting(hold) = std::mem::replace(&mut self.port, unknown) {
+            self.kept.keep(*hold);
         }
     }
 
@@ -366,9 +408,13 @@ impl Tracker {
         }
     }
 
+    /// Somebody whom the log does not name may have got the port, or given it back.
     fn doubt(&mut self, now: Moment) {
-        if let Port::Unknown { doubt, .. } = &mut self.port {
-            *doubt = Some(now);
+        match &mut self.port {
+            Port::Unknown { doubt, .. } => *doubt = Some(now),
+            // If it ended there, somebody else may have had the port since.
+            Port::Held(hold) => hold.maybe = hold.maybe.map(|maybe| MaybeEnded { last: now, ..maybe }),
+            Port::Free | Port::Resting(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::{ask_in, is, told};
 use crate::cli::expect;
-use portplex::facility::{Clock, Connection, Facility, LocalFacility, Machine, Options, SetClock};
+use portplex::facility::{Clock, Connection, LocalFacility, Machine, Options, SetClock};
 use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortSet, Target, Transport};
 use portplex::structure::{Introduction, Member};
 use serde_json::Value;
