@@ -169,9 +169,13 @@ fn every_way_out_is_told_with_whose_word_it_was() {
         is(&json, "quarantined", &["SYS1"]);
         (text, json["holders"][0].take())
     };
-    let (_, hold) = ways(&|_, sys1| drop(sys1.connection().leave(sys1.grants[0].member).expect("left")));
+    let (_, hold) = ways(&|_, sys1| {
+        sys1.connection().leave(sys1.grants[0].member).expect("left");
+    });
     assert_eq!(hold["until"]["how"], "left");
-    let (_, hold) = ways(&|_, sys1| drop(sys1.connection().disconnect().expect("disconnected")));
+    let (_, hold) = ways(&|_, sys1| {
+        sys1.connection().disconnect().expect("disconnected");
+    });
     assert_eq!(hold["until"]["how"], "disconnected");
     let (text, hold) = ways(&|place, sys1| {
         let incarnation = sys1.connection().actor().incarnation;

@@ -129,7 +129,8 @@ fn what_was_before_the_oldest_record_is_unknown_and_not_nobody() {
 
 #[test]
 fn a_stack_that_the_log_does_not_name_is_no_answer_and_no_nobody() {
-    let small = Small::new(96 << 10);
+    // A frame takes 4 KiB: the leave is kept, the join is not.
+    let small = Small::new(256 << 10);
     let (sys1, sys2) = (small.stack("SYS1"), small.stack("SYS2"));
     let held = sys2.connection.claim(sys2.member, 5_002).expect("claimed").value;
     for _ in 0..4 {
