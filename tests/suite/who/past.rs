@@ -4,8 +4,8 @@ use super::super::explain::place::{Place, list};
 use super::{ask, ask_in, is};
 use crate::cli::expect;
 use portplex::facility::{Clock, Facility, LocalFacility, Machine, Options};
-use portplex::ident::{BootId, BootMs, ConnectorName, Identity, MachineId, PortSet, WallMs};
-use portplex::structure::{Introduction, StopCause};
+use portplex::ident::{BootId, BootMs, ConnectorName, Identity, MachineId, PortSet, Target, Transport, WallMs};
+use portplex::structure::{Introduction, PortRange, Request, StopCause};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +48,57 @@ fn a_restored_store_tells_what_it_lost_and_what_was_adopted() {
     assert!(text.contains("records may be missing (restored)"), "{text}");
     let (_, json) = ask_in(&restored, "10.1.1.1:5001", &["--at", &(before + 60_000).to_string()]);
     assert!(!json["notes"].to_string().contains("missing"), "{json}");
+}
+
+#[test]
+fn a_grant_that_another_stack_proved_to_be_over_is_told_as_revoked() {
+    let place = Place::new();
+    let (mut sys1, mut sys2) = (place.stack("SYS1", 1, 0), place.stack("SYS2", 1, 0));
+    let (one, two) = (sys1.enter(list()), sys2.enter(list()));
+    sys2.claim(two, 5_001);
+    place.close([&mut sys1, &mut sys2]);
+    let backup = format!("{}.backup", place.store);
+    let restored = format!("{}.restored", place.store);
+    expect(0, &["store", "backup", &place.store, &backup]);
+
+    // What the backup does not know: SYS2 gave the port back, and SYS1 has it since.
+    place.open();
+    assert_eq!((sys1.attach(&place), sys2.attach(&place)), (None, None));
+    sys2.release();
+    place.clock.advance(121_000);
+    place.facility().call(Request::EndQuarantine { list: 0 }).expect("it is over");
+    sys1.claim(one, 5_001);
+    place.close([&mut sys1, &mut sys2]);
+    let (text, json) = ask(&place, "10.1.1.1:5001", &[]);
+    is(&json, "held", &["SYS1", "SYS2"]);
+    assert!(text.contains("  then in quarantine until 2023-"), "{text}");
+    let rested = json["holders"][1]["quarantine_until"]["wall_ms"].as_u64().expect("a time");
+    is(&ask(&place, "10.1.1.1:5001", &["--at", &(rested - 1).to_string()]).1, "quarantined", &[]);
+
+    expect(0, &["store", "restore", &backup, &restored]);
+    place.open_as(&restored, None);
+    assert_eq!(sys1.attach(&place), Some(StopCause::Restored));
+    place.close([&mut sys1]);
+    let (text, json) = ask_in(&restored, "10.1.1.1:5001", &[]);
+    is(&json, "held", &["SYS1", "SYS2"]);
+    let [new, old] = [&json["holders"][0], &json["holders"][1]];
+    assert_eq!((&new["adopted"], &old["until"]["how"]), (&true.into(), &"revoked".into()));
+    assert!(text.contains(": another stack proved a younger grant\n"), "{text}");
+}
+
+#[test]
+fn a_port_of_the_explicit_bind_pool_is_no_port_of_a_list() {
+    let place = Place::new();
+    place.facility().set_range(Transport::Tcp, Some(PortRange { first: 6_000, count: 100 })).expect("set");
+    let mut sys1 = place.stack("SYS1", 1, 0);
+    let member = sys1.enter(Target::Pool(Transport::Tcp));
+    sys1.enter(list());
+    let port = sys1.acquire(member);
+    place.close([&mut sys1]);
+    let (text, json) = ask(&place, &format!("any:{port}"), &[]);
+    is(&json, "held", &["SYS1"]);
+    assert!(text.starts_with(&format!("ANY:{port} is held by SYS1.\n")), "{text}");
+    is(&ask(&place, &format!("10.1.1.1:{port}"), &[]).1, "free", &[]);
 }
 
 /// A wall clock that can be set back.
