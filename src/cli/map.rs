@@ -6,6 +6,7 @@
 
 use super::state::List;
 use crate::ident::GroupNumber;
+use crate::ident::PortMask;
 use anstyle::AnsiColor;
 use anstyle::Style;
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ pub(crate) enum Cell {
     Shared,
     /// No port is held, some are in quarantine.
     Quarantine,
-    /// No stack may have a port of it: reserved by every profile.
+    /// No stack may have a port of it: reserved by every profile, or outside the pool's range.
     Excluded,
 }
 
@@ -85,6 +86,15 @@ impl Map {
             });
         }
         map
+    }
+
+    /// Only these ports can be granted: free groups without any of them are not shown as free.
+    pub(crate) fn keep(&mut self, allowed: impl Fn(GroupNumber) -> PortMask) {
+        for (cell, group) in self.cells.iter_mut().zip(GroupNumber::all()) {
+            if *cell == Cell::Free && allowed(group).is_empty() {
+                *cell = Cell::Excluded;
+            }
+        }
     }
 
     /// The map and its legend as lines, with styles.

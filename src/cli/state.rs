@@ -8,6 +8,7 @@ use crate::ident::Identity;
 use crate::ident::Lsn;
 use crate::ident::PORTS_PER_GROUP;
 use crate::ident::PortMask;
+use crate::ident::PortSet;
 use crate::ident::StructureName;
 use crate::ident::Target;
 use crate::ident::Transport;
@@ -157,6 +158,15 @@ impl State {
             }
         }
         state
+    }
+
+    /// The ports of an explicit-bind pool: none while no range is in force.
+    pub(crate) fn pool_ports(&self, transport: Transport) -> PortSet {
+        let mut ports = PortSet::empty();
+        for (_, range) in self.ranges.iter().filter(|(of, _)| *of == transport) {
+            ports.insert_range(range.first, range.first.saturating_add(range.count.saturating_sub(1)));
+        }
+        ports
     }
 
     /// Keeps the lists that a person asked for.

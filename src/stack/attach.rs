@@ -52,7 +52,8 @@ impl Stack {
         identity: Identity,
         options: Options,
     ) -> Result<(Self, Adopted), StackError> {
-        let Options { seed, promise_ms, refill, deny_nonzero_port, observer, position, lock, clock } = options;
+        let Options { seed, promise_ms, refill, refill_of, deny_nonzero_port, observer, position, lock, clock } =
+            options;
         if let Some(lock) = lock.as_ref().filter(|lock| *lock.name() != name) {
             let (path, of) = (lock.path().to_owned(), lock.name().clone());
             return Err(StackError::OtherAgentsLock { path, of, name });
@@ -91,6 +92,7 @@ impl Stack {
             lease,
             introduction,
             refill,
+            refill_of,
             deny_nonzero_port,
             clock,
             core: Mutex::new(core),

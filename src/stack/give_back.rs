@@ -56,14 +56,15 @@ impl Stack {
     pub(super) fn give_back_surplus(&self, core: &mut Core, target: Target, now: BootMs) {
         let group = u32::from(PORTS_PER_GROUP);
         let Some(list) = core.lists.get_mut(&target).filter(|list| !list.is_left) else { return };
-        let keep = (2 * list.watermark(self.refill)).max(u32::from(self.refill.groups_min) * group);
+        let refill = self.refill(target);
+        let keep = list.watermark(refill).saturating_mul(2).max(u32::from(refill.groups_min) * group);
         let free = list.hand.counts().free;
         if free <= keep + HYSTERESIS_GROUPS * group {
             list.surplus = None;
             return;
         }
         let since = *list.surplus.get_or_insert(now);
-        if now.0.saturating_sub(since.0) >= self.refill.idle_ms {
+        if now.0.saturating_sub(since.0) >= refill.idle_ms {
             list.surplus = None;
             list.at_once = 1;
             core.give_back_idle(target, keep);

@@ -30,12 +30,13 @@ impl Stack {
         self.renew_soon(&mut core, now);
         for target in core.targets() {
             core.look(target, now);
-            if core.lists.get(&target).is_some_and(|list| list.hand.grant_count() < u32::from(self.refill.groups_min)) {
+            let refill = self.refill(target);
+            if core.lists.get(&target).is_some_and(|list| list.hand.grant_count() < u32::from(refill.groups_min)) {
                 self.fetch_ahead(&mut core, target);
             }
             self.give_back_surplus(&mut core, target, now);
             if let Some(list) = core.lists.get(&target) {
-                list.set_watermarks(self.refill);
+                list.set_watermarks(refill);
             }
         }
         self.leave_lists(&mut core);

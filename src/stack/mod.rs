@@ -94,6 +94,7 @@ use crate::structure::StopCause;
 use arc_swap::ArcSwap;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ pub struct Stack {
     lease: Arc<Lease>,
     introduction: Introduction,
     refill: Refill,
+    refill_of: BTreeMap<Target, Refill>,
     deny_nonzero_port: bool,
     clock: Arc<dyn Clock>,
     core: Mutex<Core>,
@@ -236,6 +238,11 @@ impl Stack {
     #[must_use]
     pub fn profile(&self) -> Arc<Profile> {
         Arc::clone(&self.view.load().profile)
+    }
+
+    /// When groups of this list are fetched and given back.
+    fn refill(&self, target: Target) -> Refill {
+        self.refill_of.get(&target).copied().unwrap_or(self.refill)
     }
 
     fn now(&self) -> BootMs {

@@ -7,6 +7,8 @@ use crate::facility::Clock;
 use crate::facility::Position;
 use crate::facility::SystemClock;
 use crate::facility::random_u64;
+use crate::ident::Target;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a stack behaves.
@@ -17,8 +19,11 @@ pub struct Options {
     /// Length of the promised lease in ms; 0 = none. Whoever promises has the stack kept by a
     /// [`Housekeeper`](super::Housekeeper), or calls [`Stack::tick`](super::Stack::tick) often.
     pub promise_ms: u64,
-    /// When groups are fetched and given back.
+    /// When groups are fetched and given back, for every list that [`refill_of`](Self::refill_of)
+    /// does not name.
     pub refill: Refill,
+    /// The same for single lists.
+    pub refill_of: BTreeMap<Target, Refill>,
     /// Whether `bind` to a port above 0 is refused where it would be a claim of that port
     /// (deny.nonzero.port, IBM Explorer for z/OS). A distributed port, one reserved for the job and
     /// one in hand need no claim.
@@ -74,6 +79,7 @@ impl Default for Options {
             seed,
             promise_ms: 0,
             refill: Refill::default(),
+            refill_of: BTreeMap::new(),
             deny_nonzero_port: false,
             observer: None,
             position: None,

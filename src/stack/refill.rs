@@ -35,22 +35,26 @@ impl List {
 
     /// Groups to ask for now; 0 = it has as many as it may.
     fn wanted(&self, refill: Refill) -> u16 {
-        let at_once = self.at_once.min(refill.at_once_max.clamp(1, AT_ONCE_MAX));
+        let at_once = self.at_once(refill);
         match u32::from(refill.groups_max) {
             0 => at_once,
             most => at_once.min(u16::try_from(most.saturating_sub(self.hand.grant_count())).unwrap_or(u16::MAX)),
         }
     }
 
+    fn at_once(&self, refill: Refill) -> u16 {
+        self.at_once.min(refill.at_once_max.clamp(1, AT_ONCE_MAX))
+    }
+
     /// Fewer free ports than this, and the next groups are fetched.
     pub(super) fn watermark(&self, refill: Refill) -> u32 {
-        refill.low_ports.saturating_mul(u32::from(self.wanted(refill)))
+        refill.low_ports.saturating_mul(u32::from(self.at_once(refill)))
     }
 
     /// Tells the fast path when to ask for more, and when to share.
     pub(super) fn set_watermarks(&self, refill: Refill) {
         let low = match self.fetch {
-            _ if self.is_left => 0,
+            _ if self.is_left || self.wanted(refill) == 0 => 0,
             Fetch::None if !self.fetch_refused => self.watermark(refill),
             // The answer may be there: it is taken up before the ports run out.
             Fetch::Ahead(_) => self.watermark(refill) / 2,
@@ -76,16 +80,17 @@ impl Stack {
     pub(super) fn fetch_ahead(&self, core: &mut Core, target: Target) {
         let can = core.stopped.is_none() && matches!(core.health, Health::Active);
         let Some(list) = core.lists.get_mut(&target) else { return };
-        let wanted = list.wanted(self.refill);
-        let is_low = list.hand.ports.free_count() < list.watermark(self.refill)
-            || list.hand.grant_count() < u32::from(self.refill.groups_min);
+        let refill = self.refill(target);
+        let wanted = list.wanted(refill);
+        let is_low = list.hand.ports.free_count() < list.watermark(refill)
+            || list.hand.grant_count() < u32::from(refill.groups_min);
         let idle = matches!(list.fetch, Fetch::None) && !list.fetch_refused && !list.is_left;
         if can && is_low && idle && wanted > 0 {
             let pending = core.connection.submit_acquire(list.member, 1, wanted);
             core.outstanding.insert(pending.number());
             list.fetch = Fetch::Ahead(pending);
         }
-        list.set_watermarks(self.refill);
+        list.set_watermarks(refill);
     }
 
     /// Takes a port of a list with `take`; fetches a group and waits for it if there is none.
@@ -111,7 +116,7 @@ impl Stack {
             if let Some(failure) = list.failure.clone().filter(|_| met != list.failures) {
                 return Err(failure);
             }
-            let wanted = list.wanted(self.refill);
+            let wanted = list.wanted(self.refill(target));
             let member = list.member;
             match std::mem::replace(&mut list.fetch, Fetch::Awaited) {
                 Fetch::Awaited => self.arrived.wait(&mut core),
@@ -119,7 +124,7 @@ impl Stack {
                 Fetch::None => {
                     let refused = match core.ready() {
                         Ok(()) if wanted > 0 => None,
-                        Ok(()) => Some(core.at_maximum(target, self.refill.groups_max)),
+                        Ok(()) => Some(core.at_maximum(target, self.refill(target).groups_max)),
                         Err(error) => Some(error),
                     };
                     if let Some(error) = refused {

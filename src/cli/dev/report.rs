@@ -4,7 +4,7 @@
 use super::outcome::Outcome;
 use super::progress::letter;
 use super::settings::{QUARANTINE, Settings};
-use crate::cli::map::{Cell, Map};
+use crate::cli::map::Map;
 use crate::cli::state::List;
 use crate::ident::GroupNumber;
 use crate::ident::PortMask;
@@ -67,8 +67,8 @@ pub(super) fn closing(outcome: &Outcome) -> String {
     let mut text = String::from("\n");
     stacks(outcome, &mut text);
     // This run binds to DVIPAs only: the explicit-bind pool of its profiles is joined and not used.
-    let is_used = |list: &&List| list.groups_in_use() > 0 || matches!(list.target, Target::List(..));
-    for list in outcome.state.lists.iter().filter(is_used).take(MAPS_MAX) {
+    let of_dvipa = |list: &&List| matches!(list.target, Target::List(..));
+    for list in outcome.state.lists.iter().filter(of_dvipa).take(MAPS_MAX) {
         let _ = writeln!(text, "\n{BOLD}The 1,024 groups of {}{BOLD:#}", list.target.dvipa_text());
         text.push_str(&map(list, outcome).render());
     }
@@ -127,11 +127,7 @@ fn map(list: &List, outcome: &Outcome) -> Map {
             allowed[group.index()] = allowed[group.index()].or(set.mask(group));
         }
     }
-    for (cell, allowed) in map.cells.iter_mut().zip(allowed) {
-        if *cell == Cell::Free && allowed.is_empty() {
-            *cell = Cell::Excluded;
-        }
-    }
+    map.keep(|group| allowed[group.index()]);
     map
 }
 

@@ -7,6 +7,7 @@ use crate::cli::row::Mask;
 use crate::cli::state::List;
 use crate::ident::GroupNumber;
 use crate::ident::PortMask;
+use crate::ident::Target;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +30,12 @@ pub(crate) fn text(shown: &Shown) -> String {
             list.held(),
             list.quarantined(),
         );
-        text.push_str(&Map::of_list(list).render());
+        let mut map = Map::of_list(list);
+        if let Target::Pool(transport) = list.target {
+            let ports = shown.state.pool_ports(transport);
+            map.keep(|group| ports.mask(group));
+        }
+        text.push_str(&map.render());
     }
     if shown.state.lists.is_empty() {
         text.push_str("no list: a stack's first join of a DVIPA makes one\n");

@@ -28,7 +28,10 @@ pub(super) fn verdicts(world: &World<'_>, dvipa: Dvipa, port: u16, owner: &PortO
 fn of_stack(world: &World<'_>, named: &Named, dvipa: Dvipa, port: u16, owner: &PortOwner) -> Vec<Cause> {
     let bound = |text: String| format!("A bind on {}: {text}.", named.name);
     let Some(definition) = named.profile.dvipa(dvipa) else {
-        return vec![Cause::new("bind-undefined", bound(format!("refused, its profile does not define {dvipa}")))];
+        return vec![Cause::new(
+            "bind-undefined",
+            bound(format!("left to its kernel, for its profile does not define {dvipa}")),
+        )];
     };
     if !definition.sysplexports {
         let statement = if definition.role == Role::Define { "VIPADEFINE" } else { "VIPABACKUP" };

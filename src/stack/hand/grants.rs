@@ -109,14 +109,16 @@ impl Hand {
         parts
     }
 
-    /// Ports that are this hand's no longer, whoever uses them.
-    fn lose(&mut self, parts: &[Part]) {
-        let mut lost = [0; GroupNumber::COUNT as usize];
+    /// Ports that are this hand's no longer, whoever uses them. Returns those in use.
+    fn lose(&mut self, parts: &[Part]) -> PortSet {
+        let (mut lost, mut used) = ([0; GroupNumber::COUNT as usize], [0; GroupNumber::COUNT as usize]);
         for Part { group, grant, mask } in parts {
             lost[group.index()] |= mask.0;
             for port in mask.ports(*group) {
                 let Some(word) = self.ports.words.get(port).filter(|word| word.look().1 == *grant) else { continue };
-                word.put(Lsn(0), Place::Nowhere);
+                if matches!(word.lose(), Place::Used | Place::Shared) {
+                    used[group.index()] |= PortMask::of_port(port).0;
+                }
                 self.ports.unshare(port);
             }
         }
@@ -124,6 +126,7 @@ impl Hand {
         if parts.iter().any(|part| !part.mask.is_empty()) {
             self.ports.tuples.forget(&PortSet::from_words(lost));
         }
+        PortSet::from_words(used)
     }
 
     /// Reads what an earlier life left: of each unread grant the ports in `in_use` stay, in use.
@@ -160,9 +163,7 @@ impl Hand {
         if held.mask.is_empty() {
             self.held.remove(&grant);
         }
-        let in_use = |port: &u16| matches!(self.ports.look(*port), (Place::Used | Place::Shared, of) if of == grant);
-        let used = lost.ports(part.group).filter(in_use).map(PortMask::of_port).fold(PortMask::NONE, PortMask::or);
-        self.lose(&[part]);
+        let used = self.lose(&[part]).mask(part.group);
         Some((part, used))
     }
 

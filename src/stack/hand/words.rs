@@ -100,8 +100,13 @@ impl Word<'_> {
         (place == from && self.change(grant, from, to)).then_some(grant)
     }
 
-    /// Puts the port somewhere, wherever it was. Only with the stack's lock, and only where nobody
-    /// without it may move it: from `Nowhere`, `Kept` and `Resting`, or because it is lost.
+    /// The port is lost, whoever has it: where it was, to the moment.
+    pub(super) fn lose(self) -> Place {
+        unpack(self.word.swap(pack(Place::Nowhere, Lsn(0)), Ordering::AcqRel)).0
+    }
+
+    /// Puts the port somewhere. Only with the stack's lock, and only from where nobody without it may
+    /// move it: `Nowhere`, `Kept` and `Resting`.
     pub(super) fn put(self, grant: Lsn, place: Place) {
         self.word.store(pack(place, grant), Ordering::Release);
     }
@@ -163,6 +168,32 @@ mod tests {
         for place in PLACES {
             assert_eq!(unpack(pack(place, Lsn((1 << 61) - 1))), (place, Lsn((1 << 61) - 1)));
         }
+    }
+
+    #[test]
+    fn of_several_threads_that_want_a_port_one_gets_it() {
+        let (words, rounds) = (Words::new(), 400);
+        let barrier = std::sync::Barrier::new(4);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut taken = 0;
+                        for _ in 0..rounds {
+                            if barrier.wait().is_leader() {
+                                (0..64).for_each(|port| words.make(port).put(Lsn(1), Place::Free));
+                            }
+                            barrier.wait();
+                            let mine = |port: &u16| words.make(*port).take(Place::Free, Place::Used).is_some();
+                            taken += (0..64).filter(mine).count();
+                        }
+                        taken
+                    })
+                })
+                .collect();
+            takers.into_iter().map(|taker| taker.join().expect("no panic")).sum()
+        });
+        assert_eq!(taken, 64 * rounds);
     }
 
     #[test]

@@ -295,7 +295,7 @@ fn a_bind_is_told_for_each_stack_as_the_stack_would_do_it() {
             format!("SYS2.TCPIP: {two}."),
             "SYS3.TCPIP: not before it has attached again, it is failed-persistent.".to_owned(),
             "SYS4.TCPIP: done by the stack alone, for 10.1.1.1 has no SYSPLEXPORTS there (sys4.profile:1).".to_owned(),
-            "SYS5.TCPIP: refused, its profile does not define 10.1.1.1.".to_owned(),
+            "SYS5.TCPIP: left to its kernel, for its profile does not define 10.1.1.1.".to_owned(),
             format!("SYS6.TCPIP: {six}."),
         ]
     };

@@ -133,6 +133,16 @@ fn own_ports_and_those_of_a_list_never_meet_on_one_stack() {
     }
     assert_eq!(listed.len(), 128 - 70);
     assert!(stack.bind_unspecified().is_err(), "all the others are the list's now");
+    // Nor does the stack take for itself what a list was granted before.
+    let other = with(&Memory::new(8), stack.profile().as_ref().clone(), options(&memory, 0));
+    let claimed = other.bind(dvipa(), 4_100).expect("a claim").port;
+    let group = other.bind(dvipa(), 0).expect("from a group of the list").port / 64;
+    let mut taken = BTreeSet::new();
+    while let Ok(bound) = other.bind_unspecified() {
+        assert!(taken.insert(bound.port));
+    }
+    assert!(!taken.contains(&claimed) && taken.iter().all(|port| port / 64 != group), "they are the list's");
+    assert_eq!(taken.len(), if group == claimed / 64 { 64 } else { 63 });
     // One that comes back may be the list's, after a look.
     let back = own.pop().expect("70");
     let port = back.port;

@@ -105,6 +105,31 @@ fn no_more_groups_than_allowed() {
 }
 
 #[test]
+fn one_list_may_have_limits_of_its_own() {
+    let memory = Memory::new(7);
+    let narrow = Refill { groups_max: 1, ..Refill::default() };
+    let refill_of = [(super::target(), narrow)].into();
+    let stack = with(&memory, resting(0, 1024, 65_535), Options { refill_of, ..options(&memory, 16) });
+    take(&stack, 64);
+    assert!(matches!(stack.bind(dvipa(), 0), Err(StackError::AtMaximum { groups_max: 1, .. })));
+}
+
+#[test]
+fn idle_groups_go_back_from_a_stack_that_had_all_it_may_have() {
+    let memory = Memory::new(8);
+    let stack = stack(&memory, Refill { groups_max: 6, idle_ms: 1_000, at_once_max: 1, ..Refill::default() });
+    let mut bound = take(&stack, 64 * 6);
+    bound.drain(..64 * 5).for_each(|port| stack.release(port));
+    for _ in 0..3 {
+        stack.tick();
+        memory.pass(1_000);
+    }
+    let usage = stack.usage()[0];
+    assert!(usage.grants < 6, "{usage:?}");
+    assert!(usage.free + usage.resting >= 32, "twice the watermark stays: {usage:?}");
+}
+
+#[test]
 fn as_many_groups_as_wanted_are_kept() {
     let memory = Memory::new(6);
     let stack = stack(&memory, Refill { groups_min: 3, idle_ms: 1_000, ..Refill::default() });

@@ -114,6 +114,10 @@ fn a_closed_connection_rests_before_the_same_four_numbers_come_again() {
     let shared = stack.connect(dvipa(), far(2)).expect("shared");
     assert_eq!(shared.port, keep.port, "few are free, so it is shared");
     stack.close(shared);
+    for _ in 0..3 {
+        memory.pass(9_000);
+        stack.tick();
+    }
     let other = stack.connect(dvipa(), far(2)).expect("a fresh one");
     assert_ne!(other.port, keep.port, "the connection rests");
     stack.close(other);
