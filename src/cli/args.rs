@@ -10,6 +10,7 @@ use super::explain::ExplainArgs;
 use super::log::LogArgs;
 use super::profile::ProfileArgs;
 use super::store::StoreArgs;
+use super::who::WhoArgs;
 use crate::ident::StructureName;
 use crate::ident::Transport;
 use clap::CommandFactory;
@@ -33,6 +34,9 @@ pub(crate) enum Verb {
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it
     #[command(after_long_help = super::explain::EXAMPLES)]
     Explain(ExplainArgs),
+    /// Say who held a port at a time, from the log: exact to the grant and the release
+    #[command(after_long_help = super::who::EXAMPLES)]
+    Who(WhoArgs),
     /// Make, check, print, back up and restore a store, and say what happened to one
     Store(StoreArgs),
     /// Look at the connectors of a store, and vouch for stacks that are gone
@@ -51,6 +55,7 @@ Examples:
   portplex dev                               # ten seconds, no arguments, nothing to set up
   portplex display groups                    # who holds what in ./portplex-data
   portplex explain 10.1.1.1:5000             # who has this port since when, and what would free it
+  portplex who 10.1.1.1:5000 --at '2026-11-22 14:05'   # who held it then
   portplex store init /srv/ports             # an empty structure EZBEPORT
   portplex store verify /srv/ports           # read every byte, change none
   portplex log dump /srv/ports | less        # who got which port, and when

@@ -28,6 +28,7 @@ mod source;
 mod splitmix;
 mod state;
 mod store;
+mod who;
 
 use args::Typed;
 use args::Verb;
@@ -54,6 +55,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
+        Verb::Who(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
         Verb::Connector(args) => (args.is_json(), args.run()),

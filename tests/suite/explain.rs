@@ -3,7 +3,7 @@
 
 mod agrees;
 mod dvipa;
-mod place;
+pub(crate) mod place;
 mod port;
 mod restored;
 mod stack;

@@ -33,3 +33,4 @@ mod samples;
 mod stack;
 mod tidy;
 mod verdicts;
+mod who;

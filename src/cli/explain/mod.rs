@@ -13,14 +13,14 @@ mod explanation;
 mod holder;
 mod limits;
 mod moments;
-mod nearest;
+pub(crate) mod nearest;
 mod port;
 mod profiles;
 mod quarantine;
 mod stack;
 #[cfg(test)]
 mod tests;
-mod what;
+pub(crate) mod what;
 mod world;
 
 use super::exit::Exit;

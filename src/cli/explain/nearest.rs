@@ -6,7 +6,7 @@ const OFFERED_MAX: usize = 3;
 
 /// The names at the least distance from `asked`, the nearest first; none that has next to nothing in
 /// common with it.
-pub(super) fn nearest(asked: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn nearest(asked: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
     let limit = asked.chars().count().div_ceil(2);
     let with_distance = names.into_iter().map(|name| (distance(asked, &name), name));
     let mut near: Vec<(usize, String)> = with_distance.filter(|(distance, _)| *distance <= limit).collect();

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 /// What is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     Port { of: DvipaFilter, port: u16 },
     Stack(ConnectorName),
     Dvipa(DvipaFilter),
@@ -85,12 +85,12 @@ impl fmt::Display for What {
 }
 
 /// The address, or `ANY`.
-pub(super) fn shown(of: DvipaFilter) -> String {
+pub(crate) fn shown(of: DvipaFilter) -> String {
     target(of, Transport::Tcp).dvipa_text()
 }
 
 /// Its list of a transport, or the explicit-bind pool.
-pub(super) const fn target(of: DvipaFilter, transport: Transport) -> Target {
+pub(crate) const fn target(of: DvipaFilter, transport: Transport) -> Target {
     match of {
         DvipaFilter::One(dvipa) => Target::List(dvipa, transport),
         DvipaFilter::Any => Target::Pool(transport),

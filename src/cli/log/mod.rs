@@ -13,6 +13,8 @@ pub(crate) use wall::rfc3339;
 use super::exit::Exit;
 use super::exit::Failure;
 use super::store::OfflineArgs;
+use crate::disk::Disk;
+use crate::disk::LockGuard;
 use crate::disk::LockMode;
 use crate::facility::Machine;
 use crate::ident::Lsn;
@@ -23,7 +25,9 @@ use crate::wal::FrameInfo;
 use crate::wal::Manifest;
 use crate::wal::Replayed;
 use crate::wal::StoreError;
+use crate::wal::Survey;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Print and check the log of a store.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,29 +78,65 @@ pub(crate) struct Walked {
     pub(crate) warnings: Vec<String>,
 }
 
+/// A log that is read: no writer opens its store meanwhile.
+pub(crate) struct Log<'a> {
+    dir: &'a Path,
+    disk: Arc<dyn Disk>,
+    _lock: Box<dyn LockGuard>,
+    pub(crate) survey: Survey,
+}
+
+/// How much of a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All of it, and every frame is encoded again and compared.
+    Verify,
+    /// What is above that lsn, as an open reads it.
+    Above(Lsn),
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn open(dir: &'a Path) -> Result<Self, Failure> {
+        let disk = Machine::real().disk;
+        let lock = wal::lock(&*disk, dir, LockMode::Shared)?;
+        let survey = wal::survey(&*disk, dir)?;
+        Ok(Self { dir, disk, _lock: lock, survey })
+    }
+
+    /// Hands over every record in order. What `see` returns as an error ends the walk and comes back.
+    pub(crate) fn walk(
+        &self,
+        reading: Reading,
+        see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>,
+    ) -> Result<Walked, Failure> {
+        let (mut stopped, mut frames, mut records) = (None, 0, 0);
+        let sink = &mut |frame: &FrameInfo, payload: &[u8]| {
+            frames += 1;
+            records += u64::from(frame.count);
+            each(frame, payload, &mut |placed| {
+                see(placed).map_err(|failure| {
+                    stopped = Some(failure);
+                    frame.corrupt(placed.lsn, "the reader stopped")
+                })
+            })
+        };
+        let walked = match reading {
+            Reading::Verify => wal::verify(&*self.disk, self.dir, &self.survey, sink),
+            Reading::Above(base) => wal::replay(&*self.disk, self.dir, &self.survey, base, sink),
+        };
+        if let Some(failure) = stopped {
+            return Err(failure);
+        }
+        let (replayed, segments) = (walked?, self.survey.manifest.segments.len());
+        let warnings = replayed.warnings.clone();
+        Ok(Walked { replayed, segments, frames, records, warnings })
+    }
+}
+
 /// Walks the whole log under a shared lock and hands over every record. What `see` returns as an
 /// error ends the walk and comes back.
 pub(crate) fn walk(dir: &Path, see: &mut dyn FnMut(&Placed<'_>) -> Result<(), Failure>) -> Result<Walked, Failure> {
-    let disk = Machine::real().disk;
-    let _lock = wal::lock(&*disk, dir, LockMode::Shared)?;
-    let survey = wal::survey(&*disk, dir)?;
-    let (mut stopped, mut frames, mut records) = (None, 0, 0);
-    let walked = wal::verify(&*disk, dir, &survey, &mut |frame, payload| {
-        frames += 1;
-        records += u64::from(frame.count);
-        each(frame, payload, &mut |placed| {
-            see(placed).map_err(|failure| {
-                stopped = Some(failure);
-                frame.corrupt(placed.lsn, "the reader stopped")
-            })
-        })
-    });
-    if let Some(failure) = stopped {
-        return Err(failure);
-    }
-    let (replayed, segments) = (walked?, survey.manifest.segments.len());
-    let warnings = [survey.warnings, replayed.warnings.clone()].concat();
-    Ok(Walked { replayed, segments, frames, records, warnings })
+    Log::open(dir)?.walk(Reading::Verify, see)
 }
 
 /// Hands over the records above `after` up to `upto`, the last one at most, under a shared lock;

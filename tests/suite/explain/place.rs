@@ -12,11 +12,11 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The list of 10.1.1.1 for TCP.
-pub(super) fn list() -> Target {
+pub(crate) fn list() -> Target {
     Target::List("10.1.1.1".parse().expect("an address"), Transport::Tcp)
 }
 
-pub(super) fn name(text: &str) -> ConnectorName {
+pub(crate) fn name(text: &str) -> ConnectorName {
     ConnectorName::new(text).expect("a name")
 }
 
@@ -29,29 +29,29 @@ ENDVIPADYNAMIC
 ";
 
 /// A directory with a store and profiles.
-pub(super) struct Place {
+pub(crate) struct Place {
     dir: TempDir,
-    pub(super) store: String,
+    pub(crate) store: String,
     machine: Machine,
-    pub(super) clock: Arc<SetClock>,
+    pub(crate) clock: Arc<SetClock>,
     facility: RefCell<Option<Arc<LocalFacility>>>,
 }
 
 /// What `explain` said, with the directories left out.
-pub(super) struct Shown {
-    pub(super) text: String,
-    pub(super) json: Value,
+pub(crate) struct Shown {
+    pub(crate) text: String,
+    pub(crate) json: Value,
 }
 
 impl Place {
     /// An open store under a clock that stands still, of another boot than this machine's.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(SetClock::new(BootId(1), 50_000));
         Self::on(Machine { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Machine::real() }, clock)
     }
 
     /// An open store under this machine's own clock.
-    pub(super) fn real() -> Self {
+    pub(crate) fn real() -> Self {
         Self::on(Machine::real(), Arc::new(SetClock::new(BootId(1), 0)))
     }
 
@@ -63,12 +63,12 @@ impl Place {
         place
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.open_as(&self.store, Some(1));
     }
 
     /// Opens another store; without a seed its history is another one than that of any open before.
-    pub(super) fn open_as(&self, store: &str, seed: Option<u64>) {
+    pub(crate) fn open_as(&self, store: &str, seed: Option<u64>) {
         let options = Options {
             create: true,
             segment_size: 64 << 10,
@@ -81,19 +81,19 @@ impl Place {
         *self.facility.borrow_mut() = Some(Arc::new(facility));
     }
 
-    pub(super) fn facility(&self) -> Arc<LocalFacility> {
+    pub(crate) fn facility(&self) -> Arc<LocalFacility> {
         self.facility.borrow().clone().expect("the store is open")
     }
 
     /// Closes the store: what it was, `explain` is asked about.
-    pub(super) fn close<const N: usize>(&self, stacks: [&mut Stack; N]) {
+    pub(crate) fn close<const N: usize>(&self, stacks: [&mut Stack; N]) {
         stacks.into_iter().for_each(Stack::lose_connection);
         let facility = self.facility.borrow_mut().take().expect("the store is open");
         Arc::into_inner(facility).expect("nobody else has it").close().expect("closes");
     }
 
     /// Connects a stack; `promise_ms` 0: no lease.
-    pub(super) fn stack(&self, text: &str, boot: u128, promise_ms: u64) -> Stack {
+    pub(crate) fn stack(&self, text: &str, boot: u128, promise_ms: u64) -> Stack {
         let machine = MachineId(text.bytes().fold(0, |machine, byte| machine << 8 | u128::from(byte)));
         let identity = Identity { machine, boot: BootId(boot), process: ProcessId(1) };
         let introduction = Introduction { name: name(text), identity, promise_ms, enforced: false };
@@ -103,30 +103,30 @@ impl Place {
     }
 
     /// Writes a profile with the usual statements and `more`; its path.
-    pub(super) fn profile(&self, file: &str, more: &str) -> String {
+    pub(crate) fn profile(&self, file: &str, more: &str) -> String {
         self.file(file, &format!("{PROFILE}{more}\n"))
     }
 
-    pub(super) fn file(&self, file: &str, text: &str) -> String {
+    pub(crate) fn file(&self, file: &str, text: &str) -> String {
         let path = self.dir.path().join(file);
         fs::write(&path, text).expect("written");
         path.to_str().expect("text").to_owned()
     }
 
     /// Asks for text and for JSON; both say the same.
-    pub(super) fn explain(&self, what: &str, arguments: &[&str]) -> Shown {
+    pub(crate) fn explain(&self, what: &str, arguments: &[&str]) -> Shown {
         self.explain_in(&self.store, what, arguments)
     }
 
     /// As [`explain`](Self::explain), of another store.
-    pub(super) fn explain_in(&self, store: &str, what: &str, arguments: &[&str]) -> Shown {
+    pub(crate) fn explain_in(&self, store: &str, what: &str, arguments: &[&str]) -> Shown {
         let shown = self.ask(store, what, arguments);
         shown.check();
         shown
     }
 
     /// Asks twice; what depends on the moment may differ.
-    pub(super) fn ask(&self, store: &str, what: &str, arguments: &[&str]) -> Shown {
+    pub(crate) fn ask(&self, store: &str, what: &str, arguments: &[&str]) -> Shown {
         let arguments = [&["explain", what, "--data", store], arguments].concat();
         let plain = |text: String| text.replace(store, "DIR").replace(&format!("{}/", self.dir.path().display()), "");
         let (text, _) = expect(0, &arguments);
@@ -136,27 +136,27 @@ impl Place {
 }
 
 impl Shown {
-    pub(super) fn answer(&self) -> &str {
+    pub(crate) fn answer(&self) -> &str {
         self.json["answer"].as_str().expect("text")
     }
 
-    pub(super) fn codes(&self) -> Vec<&str> {
+    pub(crate) fn codes(&self) -> Vec<&str> {
         let causes = self.json["causes"].as_array().expect("an array");
         causes.iter().map(|cause| cause["code"].as_str().expect("text")).collect()
     }
 
     /// The first cause of that code.
-    pub(super) fn cause(&self, code: &str) -> &Value {
+    pub(crate) fn cause(&self, code: &str) -> &Value {
         let mut causes = self.json["causes"].as_array().expect("an array").iter();
         causes.find(|cause| cause["code"] == code).unwrap_or_else(|| panic!("no {code}: {:#}", self.json))
     }
 
     /// Its text.
-    pub(super) fn says(&self, code: &str) -> &str {
+    pub(crate) fn says(&self, code: &str) -> &str {
         self.cause(code)["text"].as_str().expect("text")
     }
 
-    pub(super) fn commands(&self) -> Vec<&str> {
+    pub(crate) fn commands(&self) -> Vec<&str> {
         let remedies = self.json["remedies"].as_array().expect("an array");
         remedies.iter().filter_map(|remedy| remedy["command"].as_str()).collect()
     }
@@ -189,24 +189,24 @@ impl Shown {
 }
 
 /// A stack and what it holds.
-pub(super) struct Stack {
-    pub(super) introduction: Introduction,
+pub(crate) struct Stack {
+    pub(crate) introduction: Introduction,
     connection: Option<Connection>,
     position: Position,
-    pub(super) grants: Vec<Grant>,
+    pub(crate) grants: Vec<Grant>,
 }
 
 impl Stack {
-    pub(super) fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("connected")
     }
 
     /// Joins with the ports that [`PROFILE`] allows.
-    pub(super) fn enter(&self, target: Target) -> Member {
+    pub(crate) fn enter(&self, target: Target) -> Member {
         self.enter_with(target, 5_000, 9_999)
     }
 
-    pub(super) fn enter_with(&self, target: Target, first: u16, last: u16) -> Member {
+    pub(crate) fn enter_with(&self, target: Target, first: u16, last: u16) -> Member {
         let mut ports = PortSet::empty();
         ports.insert_range(first, last);
         self.connection().set_allowable(target.transport(), ports).expect("sets");
@@ -214,33 +214,33 @@ impl Stack {
     }
 
     /// Takes a group; its first port.
-    pub(super) fn acquire(&mut self, member: Member) -> u16 {
+    pub(crate) fn acquire(&mut self, member: Member) -> u16 {
         let granted = self.connection().acquire(member, 1, 1).expect("granted").value;
         self.grants.extend(&granted);
         granted[0].mask.ports(granted[0].group).next().expect("a port")
     }
 
-    pub(super) fn claim(&mut self, member: Member, port: u16) -> u16 {
+    pub(crate) fn claim(&mut self, member: Member, port: u16) -> u16 {
         let granted = self.connection().claim(member, port).expect("granted").value;
         self.grants.push(granted);
         port
     }
 
     /// Gives its last grant back.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         let Grant { member, group, lsn, mask, .. } = self.grants.pop().expect("it holds something");
         self.connection().release(member, group, lsn, mask).expect("released");
     }
 
     /// The facility is gone; what was seen of it is not forgotten.
-    pub(super) fn lose_connection(&mut self) {
+    pub(crate) fn lose_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.position = connection.position();
         }
     }
 
     /// Attaches to what was opened since; whether granting is stopped.
-    pub(super) fn attach(&mut self, place: &Place) -> Option<StopCause> {
+    pub(crate) fn attach(&mut self, place: &Place) -> Option<StopCause> {
         let reported = |grant: &Grant| {
             let Grant { lsn, target, group, mask, .. } = *grant;
             ReportedGrant { lsn, target, group, mask }
