@@ -25,7 +25,7 @@ pub use limits::{Limits, MESSAGE_BYTES_MAX};
 pub use server::{Drained, Running, ServeError, Server};
 
 /// The messages and services of `portplex.v1.proto`, made from it by a test that holds them in step.
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::unwrap_used)]
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::unwrap_used, rustdoc::all)]
 pub mod v1 {
     include!("portplex.v1.rs.in");
 

@@ -48,6 +48,7 @@ pub(super) async fn drive(line: Arc<Line>) {
 }
 
 enum Ended {
+    /// Nothing was ever answered on it: the pauses go on growing.
     NeverStood(RemoteError),
     Broke(RemoteError),
 }
@@ -58,6 +59,7 @@ async fn converse(line: &Line) -> Ended {
         Err(fault) => return Ended::NeverStood(fault),
     };
     line.open(calls, channel, &welcome);
+    let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -70,12 +72,13 @@ async fn converse(line: &Line) -> Ended {
         };
         match answer {
             Ok(Some(answer)) => {
+                ended = Ended::Broke;
                 if let Err(malformed) = line.take(answer) {
-                    return Ended::Broke(line.unreachable(malformed));
+                    return ended(line.unreachable(malformed));
                 }
             }
-            Ok(None) => return Ended::Broke(line.unreachable("the service ended the stream")),
-            Err(status) => return Ended::Broke(fault(line, &status)),
+            Ok(None) => return ended(line.unreachable("the service ended the stream")),
+            Err(status) => return ended(fault(line, &status)),
         }
     }
 }

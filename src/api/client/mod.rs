@@ -48,7 +48,8 @@ use v1::stack_call::What;
 pub struct RemoteOptions {
     /// How long [`RemoteFacility::connect`] tries, before it says that nobody is there.
     pub patience: Duration,
-    /// A runtime to work on, with its I/O and timers on; `None`: a thread of its own.
+    /// A runtime to work on, with threads of its own, I/O and timers on; `None`: a thread of this client's
+    /// own. Its methods wait, so they are never called from that runtime's tasks.
     pub runtime: Option<Handle>,
 }
 

@@ -78,11 +78,12 @@ fn listen(door: &Door) -> Result<(Listener, Door), ServeError> {
             Ok((Listener::Tcp(TcpListener::from_std(listener).map_err(failed)?), Door::Tcp(bound)))
         }
         Door::Unix(path) => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(ServeError::SocketInUse { path: path.clone() });
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => return Err(ServeError::SocketInUse { path: path.clone() }),
+                // What a process that was killed left behind: nobody listens.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path),
+                Err(_) => {}
             }
-            // What a process that was killed left behind.
-            remove_socket(path);
             let listener = UnixListener::bind(path).map_err(failed)?;
             Ok((Listener::Unix(listener), door.clone()))
         }

@@ -31,7 +31,7 @@ pub(super) fn start(
     let (updates, receiver) = mpsc::channel(UPDATES_WAITING_MAX);
     tokio::task::spawn_blocking(move || {
         // Without a reader there is nobody to tell.
-        let _ = watch(&door, after, &stopping, &updates);
+        let _ = watch(door, after, &stopping, &updates);
         drop(room);
     });
     receiver
@@ -49,7 +49,7 @@ fn end(updates: &Updates, status: Status) -> Result<(), ReaderGone> {
 }
 
 fn watch(
-    door: &WatchDoor,
+    door: WatchDoor,
     after: Option<Lsn>,
     stopping: &watch::Receiver<bool>,
     updates: &Updates,
@@ -58,6 +58,8 @@ fn watch(
         Ok(watch) => watch,
         Err(error) => return end(updates, status_of(&error)),
     };
+    // The facility can be closed while its watchers still look: they hear of it.
+    drop(door);
     if let Some(snapshot) = watch.snapshot() {
         let mut items = snapshot.items().map(|item| v1::Item::from(&item)).peekable();
         let mut waiting: Vec<v1::Item> = Vec::new();
