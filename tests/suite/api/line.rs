@@ -1,8 +1,8 @@
 //! The stream and its calls: presences, lost answers, what is not hosted, watching.
 
 use super::{Kind, SOON, Service, eventually, introduction, joined, list, name, structure};
-use portplex::api::{Door, RemoteError, RemoteFacility, RemoteOptions, Watched};
-use portplex::facility::{Belief, CallError, Connection, Facility};
+use portplex::api::{Door, Drained, Limits, RemoteError, RemoteFacility, RemoteOptions, Server, Watched};
+use portplex::facility::{Belief, CallError, Connection, Facility, LocalFacility, Options};
 use portplex::ident::StructureName;
 use portplex::structure::{ConnectorState, Refusal, Request, Structure};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn a_stack_that_was_cut_off_is_connected_again_without_doing_anything() {
     drop(service.running.take());
     eventually("the line is cut", || !one.is_connected() && !two.is_connected());
     assert_eq!(connection.acquire(member, 1, 1).expect_err("cut off"), CallError::Gone);
-    let server = portplex::api::Server::new(service.limits).host_local(structure(), &facility);
+    let server = Server::new(service.limits).host_local(structure(), &facility);
     service.running = Some(server.start(std::slice::from_ref(&service.door)).expect("serves"));
     one.wait_connected(SOON).expect("back");
     two.wait_connected(SOON).expect("back");
@@ -95,6 +95,31 @@ fn a_structure_that_is_not_hosted_is_refused_by_name() {
     let options = RemoteOptions { patience: Duration::from_millis(200), ..RemoteOptions::default() };
     let error = RemoteFacility::connect(&nobody, structure(), options).expect_err("nobody");
     assert!(error.to_string().contains("nobody.sock: no service answers: "), "{error}");
+}
+
+#[test]
+fn structures_stand_side_by_side_and_each_has_its_own_ports() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (first, second) = (structure(), StructureName::new(Some(11), Some(21)).expect("a name"));
+    let open = |structure| {
+        let options = Options { create: true, structure: Some(structure), ..Options::default() };
+        Arc::new(LocalFacility::open(dir.path().join(structure.to_string()), &options).expect("opens"))
+    };
+    let (one, two) = (open(first), open(second));
+    let server = Server::new(Limits::default()).host_local(first, &one).host_local(second, &two);
+    let running = server.start(&[Door::Unix(dir.path().join("s"))]).expect("serves");
+    let connect = |structure| {
+        Arc::new(RemoteFacility::connect(&running.doors()[0], structure, RemoteOptions::default()).expect("connects"))
+    };
+    let claims = [first, second].map(|structure| {
+        let remote = connect(structure);
+        let (connection, member) = joined(&remote, introduction("A", 1));
+        connection.claim(member, 5_000).expect("claimed in this one");
+        remote.status().expect("answered").structure
+    });
+    assert_eq!(claims, [first.to_string(), second.to_string()]);
+    assert_eq!(running.stop(SOON), Drained::All);
+    assert_eq!(one.status().expect("it goes on").grants, 1);
 }
 
 #[test]
