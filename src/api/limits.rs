@@ -19,8 +19,8 @@ pub(crate) const PRESENCES_MAX: usize = 1_024;
 pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// … and given up if it gives none for so long.
 pub(crate) const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a new stream may be without its first message.
-pub(crate) const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits for the first message on its stream.
+pub(crate) const WELCOME_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much a service takes on. Beyond any of these a caller is told so at once, or waits in its own
 /// socket: the memory of the service is bounded.
@@ -34,10 +34,19 @@ pub struct Limits {
     pub in_flight_max: u32,
     /// Most watchers: each has a thread of its own; one more is refused.
     pub watchers_max: usize,
+    /// How long a connection may be silent at its beginning, and a stream without its first message: who
+    /// says nothing takes no room from those who do.
+    pub silence_max: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 16_384, streams_max: 4_096, in_flight_max: 4_096, watchers_max: 64 }
+        Self {
+            connections_max: 16_384,
+            streams_max: 4_096,
+            in_flight_max: 4_096,
+            watchers_max: 64,
+            silence_max: Duration::from_secs(10),
+        }
     }
 }

@@ -101,7 +101,7 @@ async fn begin(line: &Line) -> Result<Begun, RemoteError> {
         let first = answers.message().await?;
         Ok((answers, first))
     };
-    let begun = tokio::time::timeout(limits::HELLO_PATIENCE, begun).await;
+    let begun = tokio::time::timeout(limits::WELCOME_PATIENCE, begun).await;
     let begun: Result<_, Status> = begun.map_err(|_| line.unreachable("no welcome within 10 s"))?;
     match begun.map_err(|status| fault(line, &status))? {
         (answers, Some(v1::StackAnswer { what: Some(Told::Welcome(welcome)), .. })) => {

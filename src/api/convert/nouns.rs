@@ -18,6 +18,7 @@ use crate::ident::Identity;
 use crate::ident::Incarnation;
 use crate::ident::Lsn;
 use crate::ident::MachineId;
+use crate::ident::PORTS_PER_GROUP;
 use crate::ident::PortMask;
 use crate::ident::PortSet;
 use crate::ident::ProcessId;
@@ -306,12 +307,21 @@ impl TryFrom<v1::PortRange> for PortRange {
 }
 
 impl From<&PortSet> for v1::PortSet {
+    /// Group by group: most are whole or empty, and a state may have a thousand sets.
     fn from(ports: &PortSet) -> Self {
-        let range = |(first, last): (u16, u16)| v1::PortRange {
-            first: first.into(),
-            count: u32::from(last) - u32::from(first) + 1,
+        let mut ranges: Vec<v1::PortRange> = Vec::new();
+        let mut extend = |first: u32, more: u32| match ranges.last_mut() {
+            Some(range) if range.first + range.count == first => range.count += more,
+            _ => ranges.push(v1::PortRange { first, count: more }),
         };
-        Self { ranges: ports.ranges().into_iter().map(range).collect() }
+        for (first, word) in (0..).step_by(PORTS_PER_GROUP.into()).zip(ports.words()) {
+            match *word {
+                0 => {}
+                u64::MAX => extend(first, PORTS_PER_GROUP.into()),
+                word => (0..64).filter(|bit| word >> bit & 1 == 1).for_each(|bit| extend(first + bit, 1)),
+            }
+        }
+        Self { ranges }
     }
 }
 

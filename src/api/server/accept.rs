@@ -3,6 +3,8 @@
 
 use super::ServeError;
 use crate::api::Door;
+use crate::api::Limits;
+use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -15,15 +17,21 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 /// How long accepting rests after it failed: out of file descriptors, mostly.
 const REST: Duration = Duration::from_millis(50);
+/// Length of HTTP/2's connection preface (RFC 9113, section 3.4).
+const PREFACE_BYTES: usize = 24;
 
-/// A connection that counts until it is dropped.
+/// A connection that counts until it is dropped, and that fails if it begins with silence.
 pub(super) struct Guarded {
     stream: Stream,
     _room: OwnedSemaphorePermit,
+    /// Bytes still to come of those that every client sends first, and until when.
+    preface: usize,
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 enum Stream {
@@ -40,9 +48,10 @@ enum Listener {
 pub(super) fn open(
     doors: &[Door],
     accepted: &mpsc::Sender<io::Result<Guarded>>,
-    room: &Arc<Semaphore>,
+    limits: &Limits,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Vec<Door>, ServeError> {
+    let room = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let mut listeners = Vec::new();
     let mut opened = Vec::new();
     for door in doors {
@@ -62,7 +71,7 @@ pub(super) fn open(
         }
     }
     for listener in listeners {
-        tokio::spawn(accept(listener, accepted.clone(), Arc::clone(room), stopping.clone()));
+        tokio::spawn(accept(listener, accepted.clone(), Arc::clone(&room), limits.silence_max, stopping.clone()));
     }
     Ok(opened)
 }
@@ -103,6 +112,7 @@ async fn accept(
     listener: Listener,
     accepted: mpsc::Sender<io::Result<Guarded>>,
     room: Arc<Semaphore>,
+    silence_max: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
     loop {
@@ -116,7 +126,9 @@ async fn accept(
         };
         // Without room it is dropped, and with that closed.
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
-        if accepted.send(Ok(Guarded { stream, _room: permit })).await.is_err() {
+        let silence = Some(Box::pin(tokio::time::sleep(silence_max)));
+        let guarded = Guarded { stream, _room: permit, preface: PREFACE_BYTES, silence };
+        if accepted.send(Ok(guarded)).await.is_err() {
             return;
         }
     }
@@ -143,10 +155,20 @@ impl Connected for Guarded {
 
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let guarded = self.get_mut();
+        let before = into.filled().len();
+        let read = match &mut guarded.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, into),
             Stream::Unix(stream) => Pin::new(stream).poll_read(context, into),
+        };
+        let Some(silence) = &mut guarded.silence else { return read };
+        guarded.preface = guarded.preface.saturating_sub(into.filled().len() - before);
+        if guarded.preface == 0 {
+            guarded.silence = None;
+        } else if read.is_pending() && silence.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        read
     }
 }
 

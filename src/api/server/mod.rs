@@ -155,10 +155,9 @@ impl Server {
             .map_err(no_runtime)?;
         let (stopping, stopped) = watch::channel(false);
         let (accepted, connections) = mpsc::channel(ACCEPTED_MAX);
-        let room = Arc::new(Semaphore::new(self.limits.connections_max.min(Semaphore::MAX_PERMITS)));
         let opened = {
             let _entered = runtime.enter();
-            accept::open(doors, &accepted, &room, &stopped)?
+            accept::open(doors, &accepted, &self.limits, &stopped)?
         };
         drop(accepted);
         let shared = Arc::new(Shared {

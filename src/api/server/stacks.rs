@@ -32,8 +32,8 @@ impl v1::stacks_server::Stacks for Stacks {
         let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
         let mut calls = request.into_inner();
-        let first = tokio::time::timeout(limits::HELLO_PATIENCE, calls.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("no hello within 10 s"))??;
+        let first = tokio::time::timeout(shared.limits.silence_max, calls.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no hello came in time"))??;
         let hello = match first {
             Some(v1::StackCall { what: Some(What::Hello(hello)), .. }) => hello,
             _ => return Err(Failure::from(Malformed::missing("hello")).to_status()),

@@ -9,6 +9,8 @@ use portplex::api::v1::{self, call_error};
 use portplex::api::{Door, Failure, Limits, RemoteFacility, RemoteOptions, ServeError, Server};
 use portplex::facility::{CallError, Facility};
 use portplex::structure::Refusal;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_stream::StreamExt as _;
@@ -169,6 +171,28 @@ fn streams_and_connections_have_a_limit_and_room_comes_back() {
     let options = RemoteOptions { patience: Duration::from_millis(300), ..RemoteOptions::default() };
     assert!(RemoteFacility::connect(&service.door, structure(), options).is_err());
     assert!(one.status().is_ok());
+}
+
+#[test]
+fn who_says_nothing_takes_no_room_from_those_who_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let limits = Limits { connections_max: 3, silence_max: Duration::from_millis(100), ..Limits::default() };
+    let service = Service::limited(dir.path(), Kind::Tcp, limits);
+    let Door::Tcp(address) = &service.door else { panic!("TCP") };
+    let mut silent: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).expect("connects")).collect();
+    // Some of the preface is not all of it.
+    silent[0].write_all(b"PRI * HTTP/2").expect("written");
+    for stream in &mut silent {
+        stream.set_read_timeout(Some(SOON)).expect("set");
+        let mut told = Vec::new();
+        // Closed by the other side: in order, or with a reset.
+        let ended = stream.read_to_end(&mut told);
+        assert!(!matches!(&ended, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{ended:?}");
+    }
+    let remote = service.remote();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(remote.status().is_ok(), "who has spoken may be silent");
+    assert!(remote.is_connected());
 }
 
 #[test]
