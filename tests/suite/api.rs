@@ -3,6 +3,7 @@
 mod contract;
 mod limits;
 mod line;
+mod probes;
 mod served;
 mod stacks;
 

@@ -97,7 +97,7 @@ async fn begin(line: &Line) -> Result<Begun, RemoteError> {
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let begun = async {
-        let mut answers = client.session(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+        let mut answers = client.calls(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
         let first = answers.message().await?;
         Ok((answers, first))
     };

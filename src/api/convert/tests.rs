@@ -1,4 +1,5 @@
 //! What is sent is what arrives, for every kind of everything; what cannot be is named.
+#![forbid(unsafe_code)]
 
 use super::*;
 use crate::api::failure::Failure;

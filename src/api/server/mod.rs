@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-mod session;
+mod calls;
 mod stacks;
 mod structures;
 mod watching;

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
-use super::session;
-use super::session::Session;
+use super::calls;
+use super::calls::Peer;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::limits;
@@ -22,12 +22,9 @@ pub(super) struct Stacks(pub(super) Arc<Shared>);
 
 #[tonic::async_trait]
 impl v1::stacks_server::Stacks for Stacks {
-    type SessionStream = ReceiverStream<Result<v1::StackAnswer, Status>>;
+    type CallsStream = ReceiverStream<Result<v1::StackAnswer, Status>>;
 
-    async fn session(
-        &self,
-        request: Request<Streaming<v1::StackCall>>,
-    ) -> Result<Response<Self::SessionStream>, Status> {
+    async fn calls(&self, request: Request<Streaming<v1::StackCall>>) -> Result<Response<Self::CallsStream>, Status> {
         let shared = &self.0;
         let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
@@ -40,8 +37,8 @@ impl v1::stacks_server::Stacks for Stacks {
         };
         let facility = Arc::clone(&shared.hosted(&hello.structure).map_err(|failure| failure.to_status())?.facility);
         let (answers, sent) = mpsc::channel(limits::ANSWERS_WAITING_MAX);
-        let session = Session::new(facility, shared.limits.in_flight_max, answers);
-        tokio::spawn(session::run(session, calls, shared.stopping.clone(), room));
+        let peer = Peer::new(facility, shared.limits.in_flight_max, answers);
+        tokio::spawn(calls::run(peer, calls, shared.stopping.clone(), room));
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 }

@@ -36,7 +36,7 @@ fn hello() -> v1::StackCall {
 /// Sends these calls on one stream, then no more; what came back.
 async fn converse(door: &Door, calls: Vec<v1::StackCall>) -> Result<Vec<v1::StackAnswer>, Status> {
     let mut client = StacksClient::new(channel(door).await);
-    let answers = client.session(tokio_stream::iter(calls)).await?.into_inner();
+    let answers = client.calls(tokio_stream::iter(calls)).await?.into_inner();
     answers.collect::<Result<Vec<_>, Status>>().await
 }
 

@@ -42,7 +42,8 @@ use v1::stack_call::What;
 
 type Answers = mpsc::Sender<Result<v1::StackAnswer, Status>>;
 
-pub(super) struct Session {
+/// One stream: what it may ask, and what it is owed.
+pub(super) struct Peer {
     facility: Arc<dyn Facility>,
     in_flight_max: u32,
     presences: BTreeMap<u64, Present>,
@@ -67,7 +68,7 @@ enum Owed {
 /// Nobody reads the answers any more.
 struct PeerGone;
 
-impl Session {
+impl Peer {
     pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, answers: Answers) -> Self {
         let (presences, waiting) = (BTreeMap::new(), FuturesUnordered::new());
         Self { facility, in_flight_max, presences, waiting, answers }
@@ -198,14 +199,14 @@ impl Future for Waiting {
 
 /// Serves a stream until it ends.
 pub(super) async fn run(
-    mut session: Session,
+    mut peer: Peer,
     calls: Streaming<v1::StackCall>,
     stopping: watch::Receiver<bool>,
     room: OwnedSemaphorePermit,
 ) {
     // The peer went: nobody is left who could be told.
-    let _ = converse(&mut session, calls, stopping).await;
-    drop((session, room));
+    let _ = converse(&mut peer, calls, stopping).await;
+    drop((peer, room));
 }
 
 /// Waits for the stop; a sender that is gone is one too.
@@ -214,18 +215,18 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 async fn converse(
-    session: &mut Session,
+    peer: &mut Peer,
     mut calls: Streaming<v1::StackCall>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), PeerGone> {
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    session.tell(0, Told::Welcome(v1::Welcome { release, in_flight_max: session.in_flight_max })).await?;
-    let answers = session.answers.clone();
+    peer.tell(0, Told::Welcome(v1::Welcome { release, in_flight_max: peer.in_flight_max })).await?;
+    let answers = peer.answers.clone();
     let end = loop {
         let call = tokio::select! {
             biased;
-            Some(done) = session.waiting.next(), if !session.waiting.is_empty() => {
-                session.answer(done).await?;
+            Some(done) = peer.waiting.next(), if !peer.waiting.is_empty() => {
+                peer.answer(done).await?;
                 continue;
             }
             () = stopped(&mut stopping) => {
@@ -236,16 +237,16 @@ async fn converse(
         };
         match call {
             Ok(Some(v1::StackCall { call, what })) => {
-                if let Err(failure) = session.take(call, what) {
-                    session.tell(call, Told::Error((&failure).into())).await?;
+                if let Err(failure) = peer.take(call, what) {
+                    peer.tell(call, Told::Error((&failure).into())).await?;
                 }
             }
             Ok(None) => break None,
             Err(status) => break Some(status),
         }
     };
-    while let Some(done) = session.waiting.next().await {
-        session.answer(done).await?;
+    while let Some(done) = peer.waiting.next().await {
+        peer.answer(done).await?;
     }
     match end {
         Some(status) => answers.send(Err(status)).await.map_err(|_| PeerGone),
