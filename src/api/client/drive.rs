@@ -3,6 +3,7 @@
 
 use super::RemoteError;
 use super::line::Line;
+use super::line::Stream;
 use crate::api::Door;
 use crate::api::failure::Failure;
 use crate::api::limits;
@@ -14,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 use tonic::Streaming;
-use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 use v1::stack_answer::What as Told;
 use v1::stack_call::What;
@@ -54,11 +54,14 @@ enum Ended {
 }
 
 async fn converse(line: &Line) -> Ended {
-    let (channel, mut answers, calls, welcome) = match begin(line).await {
-        Ok(begun) => begun,
+    let begun = tokio::time::timeout(limits::WELCOME_PATIENCE, begin(line)).await;
+    let mut answers = match begun.unwrap_or_else(|_| Err(line.unreachable("no welcome within 10 s"))) {
+        Ok((stream, answers)) => {
+            line.open(stream);
+            answers
+        }
         Err(fault) => return Ended::NeverStood(fault),
     };
-    line.open(calls, channel, &welcome);
     let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -83,10 +86,8 @@ async fn converse(line: &Line) -> Ended {
     }
 }
 
-type Begun = (Channel, Streaming<v1::StackAnswer>, mpsc::UnboundedSender<v1::StackCall>, v1::Welcome);
-
-/// Makes the stream, up to the welcome.
-async fn begin(line: &Line) -> Result<Begun, RemoteError> {
+/// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
+async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
     let channel = endpoint(&line.door).map_err(|error| line.unreachable(chain(&error)))?;
     let channel = channel.connect().await.map_err(|error| line.unreachable(chain(&error)))?;
     let (calls, outgoing) = mpsc::unbounded_channel();
@@ -96,19 +97,25 @@ async fn begin(line: &Line) -> Result<Begun, RemoteError> {
     let mut client = StacksClient::new(channel.clone())
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
-    let begun = async {
-        let mut answers = client.calls(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
-        let first = answers.message().await?;
-        Ok((answers, first))
+    let begun = client.calls(UnboundedReceiverStream::new(outgoing)).await;
+    let mut answers = begun.map_err(|status| fault(line, &status))?.into_inner();
+    let Told::Welcome(welcome) = next(line, &mut answers).await? else {
+        return Err(line.unreachable("its first message is no welcome"));
     };
-    let begun = tokio::time::timeout(limits::WELCOME_PATIENCE, begun).await;
-    let begun: Result<_, Status> = begun.map_err(|_| line.unreachable("no welcome within 10 s"))?;
-    match begun.map_err(|status| fault(line, &status))? {
-        (answers, Some(v1::StackAnswer { what: Some(Told::Welcome(welcome)), .. })) => {
-            Ok((channel, answers, calls, welcome))
-        }
-        _ => Err(line.unreachable("its first message is no welcome")),
+    let mut last = 0;
+    for resume in line.resumes() {
+        last += 1;
+        let _ = calls.send(v1::StackCall { call: last, what: Some(What::Resume(resume)) });
+        // Refused, its stack must attach, and is told so when it asks for something.
+        while let Told::Part(_) = next(line, &mut answers).await? {}
     }
+    let in_flight_max = welcome.in_flight_max.max(1) as usize;
+    Ok((Stream { calls, channel, in_flight_max, last }, answers))
+}
+
+async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {
+    let answer = answers.message().await.map_err(|status| fault(line, &status))?;
+    answer.and_then(|answer| answer.what).ok_or_else(|| line.unreachable("the service ended the stream"))
 }
 
 fn endpoint(door: &Door) -> Result<Endpoint, tonic::transport::Error> {

@@ -58,6 +58,16 @@ struct Live {
     rows: usize,
 }
 
+/// A stream on which everything was said that comes first.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) calls: UnboundedSender<v1::StackCall>,
+    pub(super) channel: Channel,
+    pub(super) in_flight_max: usize,
+    /// The last number of a call.
+    pub(super) last: u64,
+}
+
 /// Who waits for what.
 #[derive(Debug)]
 pub(super) enum Waiting {
@@ -68,8 +78,6 @@ pub(super) enum Waiting {
     Entering(u64, Completer<Reply>),
     Renewal(Completer<Renewal>),
     Page(Completer<Page>),
-    /// Nobody: the stream was made anew, and a presence was said again.
-    Nobody,
 }
 
 impl Line {
@@ -78,26 +86,22 @@ impl Line {
         Self { door, structure, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// The stream stands: from now on calls go out on it.
-    pub(super) fn open(&self, calls: UnboundedSender<v1::StackCall>, channel: Channel, welcome: &v1::Welcome) {
+    /// What is to be said first on a new stream: who was connected, and still is.
+    pub(super) fn resumes(&self) -> Vec<v1::ResumeCall> {
+        let mut state = self.state.lock();
+        state.presences.take_ended();
+        state.presences.resumes()
+    }
+
+    /// The stream stands: from now on calls go out on it, above the number `last`.
+    pub(super) fn open(&self, stream: Stream) {
+        let Stream { calls, channel, in_flight_max, last } = stream;
         let mut state = self.state.lock();
         if state.over {
             return;
         }
-        let mut live = Live {
-            calls,
-            channel,
-            in_flight_max: welcome.in_flight_max.max(1) as usize,
-            last: 0,
-            waiting: HashMap::new(),
-            parts: HashMap::new(),
-            rows: 0,
-        };
-        state.presences.take_ended();
-        for resume in state.presences.resumes() {
-            live.send(What::Resume(resume), Waiting::Nobody);
-        }
-        state.live = Some(live);
+        state.live =
+            Some(Live { calls, channel, in_flight_max, last, waiting: HashMap::new(), parts: HashMap::new(), rows: 0 });
         state.fault = None;
         drop(state);
         self.changed.notify_all();
@@ -221,7 +225,6 @@ impl Line {
                 drop(state);
                 completer.complete(reply(what, parts));
             }
-            (Waiting::Nobody, _) => {}
             (waiting, Told::Error(error)) => {
                 drop(state);
                 waiting.fail(told(error));
@@ -283,7 +286,6 @@ impl Waiting {
             Self::Reply(completer) | Self::Entering(_, completer) => completer.complete(Err(error)),
             Self::Renewal(completer) => completer.complete(Err(error)),
             Self::Page(completer) => completer.complete(Err(error)),
-            Self::Nobody => {}
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Calls reach the facility in the order in which they came. One task serves the stream: it waits for
 //! the next call and for every ticket at once. A peer that does not read its answers is not read from
-//! either. When the stream ends, what was handed in is worked off all the same.
+//! either. Only who attached, connected or resumed on this very stream acts on it: numbers of slots and
+//! incarnations that a caller took from another store, or from a history that was lost, may be somebody
+//! else's here (protocol.md R17). When the stream ends, what was handed in is worked off all the same.
 #![forbid(unsafe_code)]
 
 use crate::api::convert;
@@ -23,11 +25,12 @@ use crate::facility::Renewal;
 use crate::facility::Reply;
 use crate::facility::Ticket;
 use crate::ident::Incarnation;
+use crate::structure;
 use crate::structure::Actor;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +50,8 @@ pub(super) struct Peer {
     facility: Arc<dyn Facility>,
     in_flight_max: u32,
     presences: BTreeMap<u64, Present>,
+    /// Slots of the connectors that came in on this stream.
+    admitted: BTreeSet<u32>,
     waiting: FuturesUnordered<Waiting>,
     answers: Answers,
 }
@@ -70,8 +75,8 @@ struct PeerGone;
 
 impl Peer {
     pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, answers: Answers) -> Self {
-        let (presences, waiting) = (BTreeMap::new(), FuturesUnordered::new());
-        Self { facility, in_flight_max, presences, waiting, answers }
+        let (presences, admitted, waiting) = (BTreeMap::new(), BTreeSet::new(), FuturesUnordered::new());
+        Self { facility, in_flight_max, presences, admitted, waiting, answers }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -86,7 +91,13 @@ impl Peer {
         }
         let ticket = match what {
             What::Hello(_) => return Err(Malformed::missing("call.what").into()),
-            What::Submit(request) => Owed::Reply(self.facility.submit(request.try_into()?)),
+            What::Submit(sent) => {
+                let request = sent.try_into()?;
+                if let Request::Stack { actor, .. } = &request {
+                    self.may_act(actor)?;
+                }
+                Owed::Reply(self.facility.submit(request))
+            }
             What::Challenge(sent) => {
                 Owed::Challenge(self.facility.challenge(&convert::name("challenge.name", &sent.name)?))
             }
@@ -106,6 +117,7 @@ impl Peer {
             }
             What::Renew(sent) => {
                 let actor: Actor = sent.actor.ok_or(Malformed::missing("renew.actor"))?.try_into()?;
+                self.may_act(&actor)?;
                 Owed::Renewal(self.facility.renew(actor, sent.number))
             }
             What::Query(sent) => {
@@ -116,6 +128,12 @@ impl Peer {
         };
         self.waiting.push(Waiting { call, ticket });
         Ok(())
+    }
+
+    /// Whether the connector came in on this stream. An older life of one that did is told so by the
+    /// facility.
+    fn may_act(&self, actor: &Actor) -> Result<(), Failure> {
+        if self.admitted.contains(&actor.slot) { Ok(()) } else { Err(Refusal::MustAttach.into()) }
     }
 
     fn report(&self, sent: v1::ReportCall) -> Result<Owed, Failure> {
@@ -153,9 +171,12 @@ impl Peer {
         self.answers.send(Ok(v1::StackAnswer { call, what: Some(what) })).await.map_err(|_| PeerGone)
     }
 
-    async fn answer(&self, (call, answer): (u64, Answer)) -> Result<(), PeerGone> {
+    async fn answer(&mut self, (call, answer): (u64, Answer)) -> Result<(), PeerGone> {
         let told = match answer {
             Answer::Reply(Ok(mut reply)) => {
+                if let structure::Answer::Connected(actor) | structure::Answer::Attached { actor, .. } = &reply.answer {
+                    self.admitted.insert(actor.slot);
+                }
                 for part in v1::AttachedPart::split_off(&mut reply) {
                     self.tell(call, Told::Part(part)).await?;
                 }

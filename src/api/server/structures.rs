@@ -37,6 +37,10 @@ impl v1::structures_server::Structures for Structures {
         let ticket = || {
             let hosted = self.0.hosted(&sent.structure)?;
             let request: Asked = sent.request.ok_or(Malformed::missing("submit.request"))?.try_into()?;
+            if matches!(request, Asked::Stack { .. }) {
+                // Who has no stream has not attached on it.
+                return Err(Refusal::MustAttach.into());
+            }
             Ok(hosted.facility.submit(request))
         };
         // From here on the request is on its way: who gives the call up gives up the answer only.

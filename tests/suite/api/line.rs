@@ -98,6 +98,26 @@ fn a_structure_that_is_not_hosted_is_refused_by_name() {
 }
 
 #[test]
+fn a_connection_to_one_store_asks_nothing_of_another_behind_the_same_door() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut service = Service::start(dir.path(), Kind::Tcp);
+    let remote = service.remote();
+    let (of_a, member) = joined(&remote, introduction("A", 1));
+    service.kill();
+    service.dir = dir.path().join("another");
+    service.open();
+    remote.wait_connected(SOON).expect("back");
+    // In the other store the same numbers are another stack's.
+    let (of_b, same) = joined(&service.remote(), introduction("B", 2));
+    assert_eq!((of_b.actor(), same), (of_a.actor(), member));
+    let must_attach = CallError::Refused(Refusal::MustAttach);
+    assert_eq!(of_a.acquire(member, 1, 1).expect_err("not here"), must_attach);
+    assert_eq!(of_a.renew(portplex::ident::BootMs(0)), Err(must_attach));
+    assert_eq!(service.facility().status().expect("answered").grants, 0);
+    of_b.acquire(same, 1, 1).expect("its own");
+}
+
+#[test]
 fn structures_stand_side_by_side_and_each_has_its_own_ports() {
     let dir = tempfile::tempdir().expect("a directory");
     let (first, second) = (structure(), StructureName::new(Some(11), Some(21)).expect("a name"));
