@@ -6,7 +6,7 @@ use portplex::api::v1::stack_call::What;
 use portplex::api::v1::stacks_client::StacksClient;
 use portplex::api::v1::structures_client::StructuresClient;
 use portplex::api::v1::{self, call_error};
-use portplex::api::{Door, Failure, Limits, RemoteFacility, RemoteOptions, ServeError, Server};
+use portplex::api::{Door, Drained, Failure, Limits, RemoteFacility, RemoteOptions, ServeError, Server};
 use portplex::facility::{CallError, Facility};
 use portplex::structure::Refusal;
 use std::io::{Read as _, Write as _};
@@ -193,6 +193,29 @@ fn who_says_nothing_takes_no_room_from_those_who_do() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(remote.status().is_ok(), "who has spoken may be silent");
     assert!(remote.is_connected());
+}
+
+#[test]
+fn a_peer_that_reads_nothing_keeps_neither_the_others_nor_the_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut service = Service::start(dir.path(), Kind::Unix);
+    let paused = runtime();
+    let answers = paused.block_on(async {
+        let calls = std::iter::once(hello()).chain((1..=20_000).map(|number| call(number, status_query())));
+        let calls = tokio_stream::iter(calls.collect::<Vec<_>>()).chain(tokio_stream::pending());
+        let answers = StacksClient::new(channel(&service.door).await).calls(calls).await.expect("it begins");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        answers
+    });
+    // From here on nothing of it runs: it reads no answer, and no sign of life comes from it.
+    let (connection, member) = joined(&service.remote(), introduction("A", 1));
+    connection.acquire(member, 1, 1).expect("the others go on");
+    let begun = std::time::Instant::now();
+    let running = service.running.take().expect("running");
+    assert_eq!(running.stop(Duration::from_millis(300)), Drained::Cut);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(service.facility().status().expect("it goes on").grants, 1);
+    drop((answers, paused));
 }
 
 #[test]
