@@ -54,6 +54,7 @@
 //!
 //! ```text
 //! cli                             the command line, `dev` (feature `cli`)
+//! api                             the facility as a service: gRPC server and client (feature `service`)
 //! stack                           the host's side: groups in hand, ports handed out, connections
 //! facility | distributor          one writer: group commit, recovery, watch | who gets a connection
 //! wal | checkpoint | profile      bytes in order | the state as of one lsn | TCP/IP profiles
@@ -86,7 +87,7 @@
 //!
 //! # Features
 //!
-//! `cli` (default) is the binary. Linking the library with `default-features = false` pulls in no
+//! `cli` (default) is the binary, `service` (default) the facility over gRPC. Linking the library with `default-features = false` pulls in no
 //! runtime, no argument parser and no web stack. `sim` adds the simulated disk and a checkpoint store
 //! that it can lose, for tests.
 
@@ -101,5 +102,7 @@ pub mod stack;
 pub mod structure;
 pub mod wal;
 
+#[cfg(feature = "service")]
+pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,7 +1,7 @@
 //! The command line: what was typed, one file per verb, and what is shown.
 //!
 //! Results go to standard output, messages to standard error. `exit` is the one place that gives a
-//! failure its number; `output` the one that writes. Every verb but `dev`, `connector fail`,
+//! failure its number; `output` the one that writes. Every verb but `dev`, `serve`, `connector fail`,
 //! `connector clean-up` and `store init | adopt | resume | restore | exercise` reads only and changes
 //! no byte of a store.
 #![forbid(unsafe_code)]
@@ -23,6 +23,8 @@ mod profile;
 mod row;
 #[cfg(test)]
 mod sample;
+#[cfg(feature = "service")]
+mod serve;
 mod size;
 mod source;
 mod splitmix;
@@ -53,6 +55,8 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
     let (is_json, done) = match &typed.verb {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
+        #[cfg(feature = "service")]
+        Verb::Serve(args) => (args.json, serve::run(args)),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Who(args) => (args.is_json(), args.run()),

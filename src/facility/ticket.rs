@@ -1,10 +1,11 @@
-//! A place for one answer, waited for or polled.
+//! A place for one answer: waited for, looked at, or polled by what is asynchronous above this door.
 #![forbid(unsafe_code)]
 
 use super::CallError;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 /// The right to one answer. Thousands may be outstanding from one thread. Dropping it gives up the
 /// answer, never the request.
@@ -23,7 +24,8 @@ struct Slot<T> {
 
 #[derive(Debug)]
 enum State<T> {
-    Open,
+    /// Who polled last, if anybody did, is woken by the answer.
+    Open(Option<Waker>),
     Ready(Result<T, CallError>),
     Taken,
 }
@@ -32,7 +34,7 @@ impl<T> Ticket<T> {
     /// A ticket and its counterpart.
     #[must_use]
     pub fn pair() -> (Self, Completer<T>) {
-        let slot = Arc::new(Slot { answer: Mutex::new(State::Open), arrived: Condvar::new() });
+        let slot = Arc::new(Slot { answer: Mutex::new(State::Open(None)), arrived: Condvar::new() });
         (Self(Arc::clone(&slot)), Completer(Some(slot)))
     }
 
@@ -50,12 +52,12 @@ impl<T> Ticket<T> {
     /// As the request's own; [`CallError::Gone`] if the answer was taken before.
     pub fn wait(self) -> Result<T, CallError> {
         let mut state = self.0.answer.lock();
-        while matches!(*state, State::Open) {
+        while matches!(*state, State::Open(_)) {
             self.0.arrived.wait(&mut state);
         }
         match std::mem::replace(&mut *state, State::Taken) {
             State::Ready(answer) => answer,
-            State::Open | State::Taken => Err(CallError::Gone),
+            State::Open(_) | State::Taken => Err(CallError::Gone),
         }
     }
 
@@ -65,11 +67,26 @@ impl<T> Ticket<T> {
         let mut state = self.0.answer.lock();
         match std::mem::replace(&mut *state, State::Taken) {
             State::Ready(answer) => Some(answer),
-            State::Open => {
-                *state = State::Open;
+            State::Open(waker) => {
+                *state = State::Open(waker);
                 None
             }
             State::Taken => None,
+        }
+    }
+
+    /// The answer if it is there; else the task is woken when it comes, the one that polled last. Taken
+    /// before, it is [`CallError::Gone`].
+    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Result<T, CallError>> {
+        let mut state = self.0.answer.lock();
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Ready(answer) => Poll::Ready(answer),
+            State::Open(waker) => {
+                let is_same = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+                *state = State::Open(if is_same { waker } else { Some(context.waker().clone()) });
+                Poll::Pending
+            }
+            State::Taken => Poll::Ready(Err(CallError::Gone)),
         }
     }
 }
@@ -92,13 +109,18 @@ impl<T> Drop for Completer<T> {
 }
 
 fn give<T>(slot: &Slot<T>, answer: Result<T, CallError>) {
-    *slot.answer.lock() = State::Ready(answer);
+    let before = std::mem::replace(&mut *slot.answer.lock(), State::Ready(answer));
     slot.arrived.notify_one();
+    if let State::Open(Some(waker)) = before {
+        waker.wake();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
 
     #[test]
     fn each_request_gets_exactly_one_answer() {
@@ -113,5 +135,37 @@ mod tests {
         drop(completer);
         assert_eq!(ticket.wait(), Err(CallError::Gone));
         assert_eq!(Ticket::ready(Ok(1)).wait(), Ok(1));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_polled_last_is_woken_once_by_the_answer_or_by_its_loss() {
+        let (early, late) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let poll = |ticket: &Ticket<u8>, woken: &Arc<Woken>| {
+            ticket.poll_take(&mut Context::from_waker(&Waker::from(Arc::clone(woken))))
+        };
+        let (ticket, completer) = Ticket::pair();
+        assert!(poll(&ticket, &early).is_pending());
+        assert!(poll(&ticket, &late).is_pending());
+        assert!(poll(&ticket, &late).is_pending());
+        assert_eq!(ticket.try_take(), None);
+        completer.complete(Ok(7));
+        assert_eq!((early.0.load(Ordering::SeqCst), late.0.load(Ordering::SeqCst)), (0, 1));
+        assert_eq!(poll(&ticket, &late), Poll::Ready(Ok(7)));
+        assert_eq!(poll(&ticket, &late), Poll::Ready(Err(CallError::Gone)));
+
+        let (ticket, completer) = Ticket::pair();
+        assert!(poll(&ticket, &early).is_pending());
+        drop(completer);
+        assert_eq!(early.0.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(&ticket, &early), Poll::Ready(Err(CallError::Gone)));
     }
 }

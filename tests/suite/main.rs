@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::type_complexity, unreachable_pub)]
 
 mod allocations;
+mod api;
 mod attach;
 mod checkpoints;
 mod cli;

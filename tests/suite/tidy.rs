@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("distributor", &["ident", "profile"]),
     ("facility", &["checkpoint", "disk", "ident", "record", "structure", "wal"]),
     ("stack", &["disk", "facility", "ident", "profile", "structure"]),
+    ("api", &["facility", "ident", "profile", "stack", "structure"]),
 ];
 
 /// What the pure layers may never name: I/O, clocks, threads, randomness, hash-map order.

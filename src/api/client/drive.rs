@@ -1,0 +1,143 @@
+//! The task behind a client: makes the stream, reads it until it breaks, makes it again.
+#![forbid(unsafe_code)]
+
+use super::RemoteError;
+use super::line::Line;
+use super::line::Stream;
+use crate::api::Door;
+use crate::api::failure::Failure;
+use crate::api::limits;
+use crate::api::v1;
+use crate::facility::random_u64;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+use tonic::Streaming;
+use tonic::transport::Endpoint;
+use v1::stack_answer::What as Told;
+use v1::stack_call::What;
+use v1::stacks_client::StacksClient;
+
+/// The first pause before the stream is made again; each further one is twice as long …
+const PAUSE_MS_MIN: u64 = 20;
+/// … up to this.
+const PAUSE_MS_MAX: u64 = 2_000;
+/// How long one try to connect may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked for presences that ended.
+const SWEEP_EVERY: Duration = Duration::from_millis(50);
+
+/// Works until it is aborted.
+pub(super) async fn drive(line: Arc<Line>) {
+    let mut pause_ms = PAUSE_MS_MIN;
+    loop {
+        let fault = match converse(&line).await {
+            Ended::NeverStood(fault) => fault,
+            Ended::Broke(fault) => {
+                pause_ms = PAUSE_MS_MIN;
+                fault
+            }
+        };
+        line.close(fault);
+        // Half of it to all of it: many clients of one service do not come back in step.
+        tokio::time::sleep(Duration::from_millis(pause_ms / 2 + random_u64() % (pause_ms / 2 + 1))).await;
+        pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+    }
+}
+
+enum Ended {
+    /// Nothing was ever answered on it: the pauses go on growing.
+    NeverStood(RemoteError),
+    Broke(RemoteError),
+}
+
+async fn converse(line: &Line) -> Ended {
+    let begun = tokio::time::timeout(limits::WELCOME_PATIENCE, begin(line)).await;
+    let mut answers = match begun.unwrap_or_else(|_| Err(line.unreachable("no welcome within 10 s"))) {
+        Ok((stream, answers)) => {
+            line.open(stream);
+            answers
+        }
+        Err(fault) => return Ended::NeverStood(fault),
+    };
+    let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let answer = tokio::select! {
+            answer = answers.message() => answer,
+            _ = sweep.tick() => {
+                line.sweep();
+                continue;
+            }
+        };
+        match answer {
+            Ok(Some(answer)) => {
+                ended = Ended::Broke;
+                if let Err(malformed) = line.take(answer) {
+                    return ended(line.unreachable(malformed));
+                }
+            }
+            Ok(None) => return ended(line.unreachable("the service ended the stream")),
+            Err(status) => return ended(fault(line, &status)),
+        }
+    }
+}
+
+/// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
+async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
+    let channel = endpoint(&line.door).map_err(|error| line.unreachable(chain(&error)))?;
+    let channel = channel.connect().await.map_err(|error| line.unreachable(chain(&error)))?;
+    let (calls, outgoing) = mpsc::unbounded_channel();
+    let hello = v1::Hello { structure: line.structure.to_string(), release: env!("CARGO_PKG_VERSION").to_owned() };
+    // The receiver is in hand.
+    let _ = calls.send(v1::StackCall { call: 0, what: Some(What::Hello(hello)) });
+    let mut client = StacksClient::new(channel.clone())
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let begun = client.calls(UnboundedReceiverStream::new(outgoing)).await;
+    let mut answers = begun.map_err(|status| fault(line, &status))?.into_inner();
+    let Told::Welcome(welcome) = next(line, &mut answers).await? else {
+        return Err(line.unreachable("its first message is no welcome"));
+    };
+    let mut last = 0;
+    for resume in line.resumes() {
+        last += 1;
+        let _ = calls.send(v1::StackCall { call: last, what: Some(What::Resume(resume)) });
+        // Refused, its stack must attach, and is told so when it asks for something.
+        while let Told::Part(_) = next(line, &mut answers).await? {}
+    }
+    let in_flight_max = welcome.in_flight_max.max(1) as usize;
+    Ok((Stream { calls, channel, in_flight_max, last }, answers))
+}
+
+async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {
+    let answer = answers.message().await.map_err(|status| fault(line, &status))?;
+    answer.and_then(|answer| answer.what).ok_or_else(|| line.unreachable("the service ended the stream"))
+}
+
+fn endpoint(door: &Door) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(door.to_string())?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_PATIENCE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(limits::KEEP_ALIVE_EVERY)
+        .keep_alive_timeout(limits::KEEP_ALIVE_PATIENCE)
+        .keep_alive_while_idle(true))
+}
+
+fn fault(line: &Line, status: &Status) -> RemoteError {
+    match Failure::of_status(status) {
+        Some(Failure::NotHosted { structure }) => RemoteError::NotHosted { door: line.door.to_string(), structure },
+        Some(failure) => line.unreachable(failure),
+        None => line.unreachable(status),
+    }
+}
+
+/// An error with all that is behind it: the outermost says only that something failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,185 @@
+//! What a call that has no answer is told: as a message, and as a gRPC status, by one table.
+#![forbid(unsafe_code)]
+
+use super::convert::Malformed;
+use super::v1;
+use crate::facility::CallError;
+use crate::structure::Refusal;
+use prost::Message;
+use tonic::Code;
+use tonic::Status;
+use v1::call_error::Why;
+
+/// After how long whoever met a full queue, or a limit, tries again, ms.
+pub(crate) const OVERLOADED_RETRY_MS: u32 = 50;
+/// The same where an operator must make room first.
+const FULL_RETRY_MS: u32 = 1_000;
+/// The kind of the message in a status's details.
+const DETAIL: &str = "type.googleapis.com/portplex.v1.CallError";
+
+/// Why a call over the wire has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The facility says so.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The service hosts other structures.
+    #[error("structure {structure} is not hosted by this service: see which ones are, or ask the service that has it")]
+    NotHosted {
+        /// Which.
+        structure: String,
+    },
+    /// The message was not understood; nothing of it was acted on.
+    #[error("not understood: {0}")]
+    Malformed(#[from] Malformed),
+    /// The other side did not understand: it named field and reason.
+    #[error("the other side did not understand: {field}: {reason}; do both sides run the same release?")]
+    NotUnderstood {
+        /// The field.
+        field: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The one table of gRPC codes.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::NotHosted { .. } => Code::NotFound,
+            Self::Malformed(_) | Self::NotUnderstood { .. } => Code::InvalidArgument,
+            Self::Call(CallError::Refused(refusal)) => of_refusal(refusal),
+            Self::Call(CallError::Gone) => Code::Unavailable,
+            // The outcome is unknown: nothing that a library should repeat by itself.
+            Self::Call(_) => Code::Internal,
+        }
+    }
+
+    /// When to try again, ms; 0: nothing is known, or it is of no use.
+    fn retry_after_ms(&self) -> u32 {
+        match self {
+            Self::Call(CallError::Refused(Refusal::Overloaded)) => OVERLOADED_RETRY_MS,
+            Self::Call(CallError::Refused(Refusal::StorageFull)) => FULL_RETRY_MS,
+            Self::Call(CallError::Refused(Refusal::TooEarly { left_ms })) => {
+                u32::try_from(*left_ms).unwrap_or(u32::MAX)
+            }
+            _ => 0,
+        }
+    }
+
+    /// What a caller of the facility is told. A service that hosts other structures has none for it, and
+    /// what it did not understand it did not do.
+    pub(crate) fn into_call_error(self) -> CallError {
+        match self {
+            Self::Call(error) => error,
+            Self::NotHosted { .. } => CallError::Gone,
+            Self::Malformed(_) | Self::NotUnderstood { .. } => CallError::WrongAnswer,
+        }
+    }
+
+    /// The failure as a status, with the typed message in its details.
+    pub(crate) fn to_status(&self) -> Status {
+        let (code, message) = (self.code(), self.to_string());
+        let detail = prost_types::Any { type_url: DETAIL.to_owned(), value: v1::CallError::from(self).encode_to_vec() };
+        let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![detail] };
+        Status::with_details(code, message, details.encode_to_vec().into())
+    }
+
+    /// What a status tells; `None` if it is no failure of ours, but of what is between.
+    pub(crate) fn of_status(status: &Status) -> Option<Self> {
+        let details = RpcStatus::decode(status.details()).ok()?;
+        let detail = details.details.iter().find(|detail| detail.type_url == DETAIL)?;
+        let sent = v1::CallError::decode(detail.value.as_slice()).ok()?;
+        Some(Self::try_from(sent).unwrap_or_else(Self::Malformed))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Call(refusal.into())
+    }
+}
+
+impl From<&Failure> for v1::CallError {
+    fn from(failure: &Failure) -> Self {
+        let why = match failure {
+            Failure::Call(CallError::Refused(refusal)) => Why::Refused(refusal.into()),
+            Failure::Call(CallError::StorageFailed { reason }) => Why::StorageFailed(reason.clone()),
+            Failure::Call(CallError::Gone) => Why::Gone(v1::Nothing {}),
+            Failure::Call(CallError::WrongAnswer) => Why::WrongAnswer(v1::Nothing {}),
+            Failure::NotHosted { structure } => Why::NotHosted(structure.clone()),
+            Failure::Malformed(Malformed { field, reason }) => {
+                Why::Malformed(v1::Malformed { field: (*field).to_owned(), reason: reason.to_string() })
+            }
+            Failure::NotUnderstood { field, reason } => {
+                Why::Malformed(v1::Malformed { field: field.clone(), reason: reason.clone() })
+            }
+        };
+        Self { why: Some(why), retry_after_ms: failure.retry_after_ms() }
+    }
+}
+
+impl TryFrom<v1::CallError> for Failure {
+    type Error = Malformed;
+
+    fn try_from(sent: v1::CallError) -> Result<Self, Malformed> {
+        Ok(match sent.why.ok_or(Malformed::missing("error.why"))? {
+            Why::Refused(refusal) => Self::Call(CallError::Refused(refusal.try_into()?)),
+            Why::StorageFailed(reason) => Self::Call(CallError::StorageFailed { reason }),
+            Why::Gone(v1::Nothing {}) => Self::Call(CallError::Gone),
+            Why::WrongAnswer(v1::Nothing {}) => Self::Call(CallError::WrongAnswer),
+            Why::NotHosted(structure) => Self::NotHosted { structure },
+            Why::Malformed(v1::Malformed { field, reason }) => Self::NotUnderstood { field, reason },
+        })
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::ConnectorExists { .. } => Code::AlreadyExists,
+        Refusal::UnknownConnector | Refusal::UnknownList { .. } => Code::NotFound,
+        Refusal::OtherMachine { .. }
+        | Refusal::MustAttach
+        | Refusal::NotFailed { .. }
+        | Refusal::BootMayBeAlive
+        | Refusal::Closed
+        | Refusal::NotJoined
+        | Refusal::NoAllowableSet
+        | Refusal::PortHeld { .. }
+        | Refusal::PortQuarantined { .. }
+        | Refusal::PortExcluded { .. }
+        | Refusal::ChallengeNeeded
+        | Refusal::ReportNeeded
+        | Refusal::OtherStore { .. }
+        | Refusal::StillConnected { .. }
+        | Refusal::GrantsStopped { .. }
+        | Refusal::AdoptedPending { .. }
+        | Refusal::TooEarly { .. }
+        | Refusal::NotAllAttached { .. } => Code::FailedPrecondition,
+        Refusal::StaleIncarnation { .. } | Refusal::AlreadyAnswered { .. } | Refusal::StaleToken { .. } => {
+            Code::Aborted
+        }
+        Refusal::NotOwner { .. } | Refusal::ReceiptBad => Code::PermissionDenied,
+        Refusal::OutOfRange { .. } => Code::OutOfRange,
+        Refusal::RequestIdReused { .. } | Refusal::TooLarge { .. } => Code::InvalidArgument,
+        Refusal::Overloaded
+        | Refusal::NumbersExhausted
+        | Refusal::Exhausted { .. }
+        | Refusal::QuotaExceeded { .. }
+        | Refusal::Reserved { .. }
+        | Refusal::TooMany { .. }
+        | Refusal::StorageFull => Code::ResourceExhausted,
+    }
+}
+
+/// `google.rpc.Status`, as the details of a status must be.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}

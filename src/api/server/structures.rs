@@ -1,0 +1,78 @@
+//! Single calls: one request or one read each, for operators and readers.
+#![forbid(unsafe_code)]
+
+use super::Shared;
+use super::watching;
+use crate::api::convert::Malformed;
+use crate::api::failure::Failure;
+use crate::api::v1;
+use crate::facility::CallError;
+use crate::facility::Query;
+use crate::facility::Ticket;
+use crate::ident::Lsn;
+use crate::structure::Refusal;
+use crate::structure::Request as Asked;
+use std::future::poll_fn;
+use std::sync::Arc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+pub(super) struct Structures(pub(super) Arc<Shared>);
+
+#[tonic::async_trait]
+impl v1::structures_server::Structures for Structures {
+    type WatchStream = ReceiverStream<Result<v1::WatchUpdate, Status>>;
+
+    async fn list_structures(
+        &self,
+        _: Request<v1::ListStructuresRequest>,
+    ) -> Result<Response<v1::ListStructuresResponse>, Status> {
+        Ok(Response::new(v1::ListStructuresResponse { structures: self.0.hosted.keys().cloned().collect() }))
+    }
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::Reply>, Status> {
+        let sent = request.into_inner();
+        let ticket = || {
+            let hosted = self.0.hosted(&sent.structure)?;
+            let request: Asked = sent.request.ok_or(Malformed::missing("submit.request"))?.try_into()?;
+            if matches!(request, Asked::Stack { .. }) {
+                // Who has no stream has not attached on it.
+                return Err(Refusal::MustAttach.into());
+            }
+            Ok(hosted.facility.submit(request))
+        };
+        // From here on the request is on its way: who gives the call up gives up the answer only.
+        let reply = answer(ticket().map_err(|failure: Failure| failure.to_status())?).await?;
+        Ok(Response::new((&reply).into()))
+    }
+
+    async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<v1::Page>, Status> {
+        let sent = request.into_inner();
+        let ticket = || {
+            let hosted = self.0.hosted(&sent.structure)?;
+            let query: Query = sent.query.ok_or(Malformed::missing("query.query"))?.try_into()?;
+            Ok((query.clone(), hosted.facility.query(query)))
+        };
+        let (query, ticket) = ticket().map_err(|failure: Failure| failure.to_status())?;
+        let page = answer(ticket).await?;
+        Ok(Response::new(v1::Page::answering(&query, &page)))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let v1::WatchRequest { structure, after } = request.into_inner();
+        let hosted = self.0.hosted(&structure).map_err(|failure| failure.to_status())?;
+        let cannot = || Status::unimplemented("this structure's facility cannot be watched");
+        let door = hosted.watch.clone().ok_or_else(cannot)?;
+        let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
+        let room = Arc::clone(&self.0.watchers).try_acquire_owned().map_err(overloaded)?;
+        let updates = watching::start(door, after.map(Lsn), self.0.stopping.clone(), room);
+        Ok(Response::new(ReceiverStream::new(updates)))
+    }
+}
+
+async fn answer<T>(ticket: Ticket<T>) -> Result<T, Status> {
+    let answer: Result<T, CallError> = poll_fn(|context| ticket.poll_take(context)).await;
+    answer.map_err(|error| Failure::from(error).to_status())
+}
