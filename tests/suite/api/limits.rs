@@ -157,7 +157,7 @@ fn streams_and_connections_have_a_limit_and_room_comes_back() {
     let limits = Limits { streams_max: 2, ..Limits::default() };
     let service = Service::limited(dir.path(), Kind::Unix, limits);
     let (one, _two) = (service.remote(), service.remote());
-    let options = RemoteOptions { patience: Duration::from_millis(300), ..RemoteOptions::default() };
+    let options = RemoteOptions { patience: Duration::from_secs(3), ..RemoteOptions::default() };
     let error = RemoteFacility::connect(&service.door, structure(), options).expect_err("no room");
     assert!(error.to_string().contains("too many requests at once"), "{error}");
     drop(one);
