@@ -80,7 +80,7 @@ impl Stack {
             }
             return Ok(bound(taken));
         }
-        self.wait_for(target, |list| list.hand.ports.take()).map(bound)
+        self.wait_for(target, Ports::take).map(bound)
     }
 
     pub(super) fn bind_own(&self, local: Local) -> Result<BoundPort, StackError> {

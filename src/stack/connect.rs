@@ -89,13 +89,13 @@ impl Stack {
             }
         }
         let open = |ports: &Ports| share(ports, ends).or_else(|| ports.connect(ends));
-        self.wait_for(target(dvipa), |list| open(&list.hand.ports)).map(|opened| of(granted(opened)))
+        self.wait_for(target(dvipa), open).map(|opened| of(granted(opened)))
     }
 
     fn connect_own(&self, view: &View, ends: Ends) -> Result<(u16, Option<Lsn>), StackError> {
-        let open = |ports: &Ports| share(ports, ends).or_else(|| ports.connect(ends));
+        let open = |ports: &Ports| ports.connect(ends);
         let opened = open(&view.own).or_else(|| self.core.lock().own_take(self.now(), &view.own_allowable, open));
-        // Sharing comes after all, if that was the last port.
+        // Its own ports cost a stack nothing: they are shared when there is no fresh one left.
         let opened = opened.or_else(|| view.own.connect_shared(ends));
         let exhausted = || StackError::OwnExhausted { ports: view.own_allowable.count() };
         opened.map(|(port, _)| (port, None)).ok_or_else(exhausted)

@@ -58,8 +58,9 @@ impl Stack {
         let Some(list) = core.lists.get_mut(&target).filter(|list| !list.is_left) else { return };
         let refill = self.refill(target);
         let keep = list.watermark(refill).saturating_mul(2).max(u32::from(refill.groups_min) * group);
-        let free = list.hand.counts().free;
-        if free <= keep + HYSTERESIS_GROUPS * group {
+        let enough = keep.saturating_add(HYSTERESIS_GROUPS * group);
+        // The queue names every free port, so there is nothing to count while it is short.
+        if list.hand.ports.free_count() <= enough || list.hand.counts().free <= enough {
             list.surplus = None;
             return;
         }

@@ -24,14 +24,14 @@ impl Stack {
     pub fn tick(&self) -> BootMs {
         let mut core = self.core.lock();
         let now = self.now();
-        if let Some(until) = self.lease.until().filter(|until| now >= *until) {
+        if let Some(until) = self.lease.over(now) {
             self.expire(&mut core, until);
         }
         self.renew_soon(&mut core, now);
         for target in core.targets() {
             core.look(target, now);
             let refill = self.refill(target);
-            if core.lists.get(&target).is_some_and(|list| list.hand.grant_count() < u32::from(refill.groups_min)) {
+            if core.lists.get(&target).is_some_and(|list| list.is_below_minimum(refill)) {
                 self.fetch_ahead(&mut core, target);
             }
             self.give_back_surplus(&mut core, target, now);
@@ -42,7 +42,9 @@ impl Stack {
         self.leave_lists(&mut core);
         core.own.hand.look(now);
         let view = self.view.load();
-        core.sort_out(&view);
+        if core.own.is_touched() {
+            core.sort_out(&view);
+        }
         core.turn(now, u64::from(view.profile.time_wait_s) * 1_000);
         core.send_releases();
         now.plus(self.lease.tick_ms())

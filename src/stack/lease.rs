@@ -44,6 +44,11 @@ impl Lease {
         (until != u64::MAX).then_some(BootMs(until))
     }
 
+    /// The deadline, if it has passed.
+    pub(super) fn over(&self, now: BootMs) -> Option<BootMs> {
+        self.until().filter(|until| now >= *until)
+    }
+
     /// How long until the next look at it, ms.
     pub(super) fn tick_ms(&self) -> u64 {
         if self.promise_ms > 0 { (self.promise_ms / 10).clamp(1, TICK_MS) } else { TICK_MS }

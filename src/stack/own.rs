@@ -18,6 +18,7 @@ use crate::ident::PortMask;
 use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::ident::Transport;
+use crate::profile::DvipaDefinition;
 use crate::profile::Profile;
 use crate::structure::Grant;
 use crate::structure::Member;
@@ -77,6 +78,11 @@ impl Own {
     pub(super) fn make_way(&mut self, group: GroupNumber, mask: PortMask) -> PortMask {
         self.hand.bar_more(group, mask);
         self.in_use(group).and(mask)
+    }
+
+    /// Whether any port was ever taken: before that no hand is in the way of another.
+    pub(super) fn is_touched(&self) -> bool {
+        self.touched().next().is_some()
     }
 
     /// Groups that may have ports in use.
@@ -174,11 +180,15 @@ impl Core {
 /// The ports that the stack may use for its own: allowable ones that it distributes for no DVIPA.
 pub(super) fn own_allowable(profile: &Profile) -> PortSet {
     let mut ports = profile.allowable(Transport::Tcp);
-    let distributions = profile.dvipas.iter().flat_map(|definition| &definition.distributions);
-    for (first, last) in distributions.flat_map(|distribution| &distribution.ports) {
-        ports.remove_range(*first, *last);
+    for (first, last) in profile.dvipas.iter().flat_map(distributed) {
+        ports.remove_range(first, last);
     }
     ports
+}
+
+/// The ports that are distributed for a DVIPA, first and last inclusive.
+fn distributed(definition: &DvipaDefinition) -> impl Iterator<Item = (u16, u16)> {
+    definition.distributions.iter().flat_map(|distribution| distribution.ports.iter().copied())
 }
 
 /// What a list does not hand out: ports that the profile does not allow as source ports, and
@@ -186,9 +196,8 @@ pub(super) fn own_allowable(profile: &Profile) -> PortSet {
 fn barred(target: Target, profile: &Profile, allowable: &PortSet) -> PortSet {
     let Target::List(dvipa, _) = target else { return PortSet::empty() };
     let mut barred = PortSet::from_words(std::array::from_fn(|at| !allowable.words()[at]));
-    let distributions = profile.dvipa(dvipa).map_or(&[][..], |definition| &definition.distributions);
-    for (first, last) in distributions.iter().flat_map(|distribution| &distribution.ports) {
-        barred.insert_range(*first, *last);
+    for (first, last) in profile.dvipa(dvipa).into_iter().flat_map(distributed) {
+        barred.insert_range(first, last);
     }
     barred
 }

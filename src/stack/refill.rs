@@ -9,6 +9,7 @@ use super::Refill;
 use super::Stack;
 use super::StackError;
 use super::core::{Core, Fetch, Health, List};
+use super::hand::Ports;
 use super::view::local_of;
 use crate::facility::CallError;
 use crate::facility::Pending;
@@ -44,6 +45,11 @@ impl List {
 
     fn at_once(&self, refill: Refill) -> u16 {
         self.at_once.min(refill.at_once_max.clamp(1, AT_ONCE_MAX))
+    }
+
+    /// Whether it has fewer groups than are kept, needed or not.
+    pub(super) fn is_below_minimum(&self, refill: Refill) -> bool {
+        self.hand.grant_count() < u32::from(refill.groups_min)
     }
 
     /// Fewer free ports than this, and the next groups are fetched.
@@ -82,8 +88,7 @@ impl Stack {
         let Some(list) = core.lists.get_mut(&target) else { return };
         let refill = self.refill(target);
         let wanted = list.wanted(refill);
-        let is_low = list.hand.ports.free_count() < list.watermark(refill)
-            || list.hand.grant_count() < u32::from(refill.groups_min);
+        let is_low = list.hand.ports.free_count() < list.watermark(refill) || list.is_below_minimum(refill);
         let idle = matches!(list.fetch, Fetch::None) && !list.fetch_refused && !list.is_left;
         if can && is_low && idle && wanted > 0 {
             let pending = core.connection.submit_acquire(list.member, 1, wanted);
@@ -94,21 +99,21 @@ impl Stack {
     }
 
     /// Takes a port of a list with `take`; fetches a group and waits for it if there is none.
-    pub(super) fn wait_for<T>(&self, target: Target, take: impl Fn(&List) -> Option<T>) -> Result<T, StackError> {
+    pub(super) fn wait_for<T>(&self, target: Target, take: impl Fn(&Ports) -> Option<T>) -> Result<T, StackError> {
         self.enter_if_needed(target)?;
         let mut core = self.core.lock();
         let mut failures = None;
         loop {
             core.alive()?;
             let now = self.now();
-            if let Some(until) = self.lease.until().filter(|until| now >= *until) {
+            if let Some(until) = self.lease.over(now) {
                 return Err(self.expire(&mut core, until));
             }
             core.look(target, now);
             core.alive()?;
             let not_served = StackError::NotSysplexPorts { local: local_of(target) };
             let Some(list) = core.lists.get_mut(&target).filter(|list| !list.is_left) else { return Err(not_served) };
-            if let Some(taken) = take(list) {
+            if let Some(taken) = take(&list.hand.ports) {
                 self.fetch_ahead(&mut core, target);
                 return Ok(taken);
             }

@@ -1,6 +1,8 @@
 //! The names that are most like one that is not there.
 #![forbid(unsafe_code)]
 
+use strsim::levenshtein as distance;
+
 /// Most names that are offered.
 const OFFERED_MAX: usize = 3;
 
@@ -13,22 +15,6 @@ pub(crate) fn nearest(asked: &str, names: impl IntoIterator<Item = String>) -> V
     near.sort();
     near.dedup();
     near.into_iter().take(OFFERED_MAX).map(|(_, name)| name).collect()
-}
-
-/// How many letters must be put in, taken out or replaced (Levenshtein, 1965). Names are short.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (place, of_other) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *of_other);
-            diagonal = row[place + 1];
-            row[place + 1] = replaced.min(diagonal + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
