@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use v1::stacks_server::StacksServer;
 use v1::structures_server::StructuresServer;
 
@@ -45,6 +46,7 @@ type WatchDoor = Arc<dyn Fn(Option<Lsn>) -> Result<Watch, WatchError> + Send + S
 pub struct Server {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
+    http: axum::Router,
 }
 
 /// One structure.
@@ -119,7 +121,7 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { hosted: BTreeMap::new(), limits }
+        Self { hosted: BTreeMap::new(), limits, http: axum::Router::new() }
     }
 
     /// Hosts one more structure. It cannot be watched: see [`host_local`](Self::host_local).
@@ -139,6 +141,13 @@ impl Server {
         });
         let facility = Arc::clone(facility) as Arc<dyn Facility>;
         self.hosted.insert(structure.to_string(), Hosted { facility, watch: Some(door) });
+        self
+    }
+
+    /// Answers other HTTP requests at the same doors.
+    #[must_use]
+    pub fn http(mut self, routes: axum::Router) -> Self {
+        self.http = self.http.merge(routes);
         self
     }
 
@@ -167,13 +176,14 @@ impl Server {
             limits: self.limits,
             stopping: stopped.clone(),
         });
-        let served = runtime.spawn(serve(shared, connections, stopped));
+        let served = runtime.spawn(serve(shared, self.http, connections, stopped));
         Ok(Running { runtime: Some(runtime), stopping, served, doors: opened })
     }
 }
 
 async fn serve(
     shared: Arc<Shared>,
+    http: axum::Router,
     connections: mpsc::Receiver<std::io::Result<accept::Guarded>>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
@@ -202,6 +212,8 @@ async fn serve(
         .http2_max_header_list_size(Some(limits::HEADER_BYTES_MAX))
         .http2_max_pending_accept_reset_streams(Some(limits::RESET_STREAMS_MAX))
         .max_concurrent_streams(Some(limits::CALLS_PER_CONNECTION_MAX))
+        .accept_http1(true)
+        .add_routes(Routes::from(http))
         .add_service(health)
         .add_service(reflection)
         .add_service(stacks)
