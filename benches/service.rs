@@ -221,12 +221,13 @@ impl Service {
     }
 
     fn remote(&self, door: &Door, runtime: &Runtime) -> Arc<RemoteFacility> {
-        let options =
-            RemoteOptions { patience: PATIENCE, runtime: Some(runtime.handle().clone()), ..Default::default() };
+        let mut options = RemoteOptions::default();
+        (options.patience, options.runtime) = (PATIENCE, Some(runtime.handle().clone()));
         Arc::new(RemoteFacility::connect(door, StructureName::default(), options).expect("it answers"))
     }
 
     /// Memory of its process that is resident, MiB.
+    #[allow(clippy::disallowed_methods, reason = "no file of a store")]
     fn resident_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
