@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::convert::Malformed;
+use super::operations::OperationCause;
+use super::operations::OperationFailure;
 use super::v1;
 use crate::facility::CallError;
 use crate::structure::Refusal;
@@ -30,6 +32,9 @@ pub enum Failure {
         /// Which.
         structure: String,
     },
+    /// An operation on a store as a whole failed.
+    #[error(transparent)]
+    Operation(#[from] OperationFailure),
     /// The message was not understood; nothing of it was acted on.
     #[error("not understood: {0}")]
     Malformed(#[from] Malformed),
@@ -51,6 +56,7 @@ impl Failure {
             Self::Malformed(_) | Self::NotUnderstood { .. } => Code::InvalidArgument,
             Self::Call(CallError::Refused(refusal)) => of_refusal(refusal),
             Self::Call(CallError::Gone) => Code::Unavailable,
+            Self::Operation(failure) => of_operation(failure.cause),
             // The outcome is unknown: nothing that a library should repeat by itself.
             Self::Call(_) => Code::Internal,
         }
@@ -74,7 +80,7 @@ impl Failure {
         match self {
             Self::Call(error) => error,
             Self::NotHosted { .. } => CallError::Gone,
-            Self::Malformed(_) | Self::NotUnderstood { .. } => CallError::WrongAnswer,
+            Self::Malformed(_) | Self::NotUnderstood { .. } | Self::Operation(_) => CallError::WrongAnswer,
         }
     }
 
@@ -112,6 +118,7 @@ impl From<&Failure> for v1::CallError {
             Failure::Malformed(Malformed { field, reason }) => {
                 Why::Malformed(v1::Malformed { field: (*field).to_owned(), reason: reason.to_string() })
             }
+            Failure::Operation(failure) => Why::OperationFailed(failure.into()),
             Failure::NotUnderstood { field, reason } => {
                 Why::Malformed(v1::Malformed { field: field.clone(), reason: reason.clone() })
             }
@@ -130,8 +137,18 @@ impl TryFrom<v1::CallError> for Failure {
             Why::Gone(v1::Nothing {}) => Self::Call(CallError::Gone),
             Why::WrongAnswer(v1::Nothing {}) => Self::Call(CallError::WrongAnswer),
             Why::NotHosted(structure) => Self::NotHosted { structure },
+            Why::OperationFailed(failed) => Self::Operation(failed.try_into()?),
             Why::Malformed(v1::Malformed { field, reason }) => Self::NotUnderstood { field, reason },
         })
+    }
+}
+
+const fn of_operation(cause: OperationCause) -> Code {
+    match cause {
+        OperationCause::Refused => Code::FailedPrecondition,
+        OperationCause::Corrupt => Code::DataLoss,
+        OperationCause::StorageFull => Code::ResourceExhausted,
+        OperationCause::IoFailed => Code::Internal,
     }
 }
 

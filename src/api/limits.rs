@@ -5,6 +5,10 @@ use std::time::Duration;
 
 /// Most bytes of one message, on either side.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of what the log tells of one port: the caller chose how many holders.
+pub(crate) const WHO_BYTES_MAX: usize = 64 << 20;
+/// Most operations on stores as a whole at a time: backups, checkpoints, reading logs.
+pub(crate) const OPERATIONS_MAX: usize = 4;
 /// Most single calls at a time on one connection; more wait for those.
 pub(crate) const CALLS_PER_CONNECTION_MAX: u32 = 64;
 /// Most bytes of the headers of one call.

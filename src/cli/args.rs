@@ -82,7 +82,7 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 }
 
 /// Which structure: by its name or by the group ids that make it.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct StructureArgs {
     /// The structure's name: EZBEPORT, EZBEPORTvv, EZBEPORT01tt or EZBEPORTvvtt
     #[arg(long, value_name = "NAME", conflicts_with_all = ["vtam_group", "tcp_group"])]

@@ -25,6 +25,8 @@ mod row;
 mod sample;
 #[cfg(feature = "service")]
 mod serve;
+#[cfg(feature = "service")]
+mod service_args;
 mod size;
 mod source;
 mod splitmix;

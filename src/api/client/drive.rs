@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::RemoteError;
+use super::RemoteOptions;
 use super::line::Line;
 use super::line::Stream;
 use crate::api::Door;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 use tonic::Streaming;
+use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 use v1::stack_answer::What as Told;
 use v1::stack_call::What;
@@ -118,6 +120,12 @@ async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<T
     answer.and_then(|answer| answer.what).ok_or_else(|| line.unreachable("the service ended the stream"))
 }
 
+/// A channel for single calls; what went wrong otherwise.
+pub(super) async fn channel(door: &Door, _: &RemoteOptions) -> Result<Channel, String> {
+    let endpoint = endpoint(door).map_err(|error| chain(&error))?;
+    endpoint.connect().await.map_err(|error| chain(&error))
+}
+
 fn endpoint(door: &Door) -> Result<Endpoint, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(door.to_string())?;
     Ok(endpoint
@@ -137,7 +145,7 @@ fn fault(line: &Line, status: &Status) -> RemoteError {
 }
 
 /// An error with all that is behind it: the outermost says only that something failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -6,12 +6,14 @@
 
 mod accept;
 mod calls;
+mod operations;
 mod stacks;
 mod structures;
 mod watching;
 
 use super::Door;
 use super::Limits;
+use super::Operations;
 use super::failure::Failure;
 use super::limits;
 use super::v1;
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
+use v1::operations_server::OperationsServer;
 use v1::stacks_server::StacksServer;
 use v1::structures_server::StructuresServer;
 
@@ -54,6 +57,7 @@ pub struct Server {
 pub(super) struct Hosted {
     facility: Arc<dyn Facility>,
     watch: Option<WatchDoor>,
+    operations: Option<Arc<dyn Operations>>,
 }
 
 /// What every call can see.
@@ -62,6 +66,7 @@ pub(super) struct Shared {
     limits: Limits,
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    operations: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -127,7 +132,7 @@ impl Server {
     /// Hosts one more structure. It cannot be watched: see [`host_local`](Self::host_local).
     #[must_use]
     pub fn host(mut self, structure: StructureName, facility: Arc<dyn Facility>) -> Self {
-        self.hosted.insert(structure.to_string(), Hosted { facility, watch: None });
+        self.hosted.insert(structure.to_string(), Hosted { facility, watch: None, operations: None });
         self
     }
 
@@ -140,7 +145,16 @@ impl Server {
             Some(after) => watched.watch_from(after),
         });
         let facility = Arc::clone(facility) as Arc<dyn Facility>;
-        self.hosted.insert(structure.to_string(), Hosted { facility, watch: Some(door) });
+        self.hosted.insert(structure.to_string(), Hosted { facility, watch: Some(door), operations: None });
+        self
+    }
+
+    /// Lets operators work on the store of a structure that is hosted, as a whole.
+    #[must_use]
+    pub fn operate(mut self, structure: StructureName, operations: Arc<dyn Operations>) -> Self {
+        if let Some(hosted) = self.hosted.get_mut(&structure.to_string()) {
+            hosted.operations = Some(operations);
+        }
         self
     }
 
@@ -173,6 +187,7 @@ impl Server {
             hosted: self.hosted,
             streams: Arc::new(Semaphore::new(self.limits.streams_max.min(Semaphore::MAX_PERMITS))),
             watchers: Arc::new(Semaphore::new(self.limits.watchers_max.min(Semaphore::MAX_PERMITS))),
+            operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             limits: self.limits,
             stopping: stopped.clone(),
         });
@@ -190,12 +205,16 @@ async fn serve(
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let operations = OperationsServer::new(operations::Operations(Arc::clone(&shared)))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(limits::WHO_BYTES_MAX);
     let structures = StructuresServer::new(structures::Structures(shared))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<StacksServer<stacks::Stacks>>().await;
     reporter.set_serving::<StructuresServer<structures::Structures>>().await;
+    reporter.set_serving::<OperationsServer<operations::Operations>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
         .build_v1()
@@ -205,6 +224,7 @@ async fn serve(
         let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
         reporter.set_not_serving::<StacksServer<stacks::Stacks>>().await;
         reporter.set_not_serving::<StructuresServer<structures::Structures>>().await;
+        reporter.set_not_serving::<OperationsServer<operations::Operations>>().await;
     };
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(limits::KEEP_ALIVE_EVERY))
@@ -218,6 +238,7 @@ async fn serve(
         .add_service(reflection)
         .add_service(stacks)
         .add_service(structures)
+        .add_service(operations)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop)
         .await
 }
