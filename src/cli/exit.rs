@@ -4,13 +4,9 @@
 //! the numbers follow sysexits(3), so that scripts and service managers read them as usual.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "service")]
 use crate::api::OperationCause;
-#[cfg(feature = "service")]
 use crate::api::OperationFailure;
-#[cfg(feature = "service")]
 use crate::api::OperatorError;
-#[cfg(feature = "service")]
 use crate::api::RemoteError;
 use crate::facility::BackupError;
 use crate::facility::CallError;
@@ -109,7 +105,6 @@ fn of_open(error: &OpenError) -> Exit {
 }
 
 /// What a service's answer, or its silence, means for the caller of the binary.
-#[cfg(feature = "service")]
 fn of_operator(error: &OperatorError) -> Exit {
     match error {
         OperatorError::Remote(RemoteError::NotHosted { .. })
@@ -156,7 +151,6 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Watch(#[from] WatchError),
     /// An operator's call to a service came to nothing.
-    #[cfg(feature = "service")]
     #[error(transparent)]
     Operator(#[from] OperatorError),
     /// Everything else: the code and the whole message.
@@ -175,7 +169,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-#[cfg(feature = "service")]
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
         Self::Operator(error.into())
@@ -204,7 +197,6 @@ impl Failure {
             Self::Backup(_) => Exit::StorageFailed,
             Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
             Self::Watch(_) => Exit::StorageFailed,
-            #[cfg(feature = "service")]
             Self::Operator(error) => of_operator(error),
             Self::Told { exit, .. } => *exit,
         }
@@ -214,7 +206,6 @@ impl Failure {
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Call(CallError::Refused(refusal)) | Self::Refused { refusal, .. } => Some(refusal.name()),
-            #[cfg(feature = "service")]
             Self::Operator(OperatorError::Call(CallError::Refused(refusal))) => Some(refusal.name()),
             _ => None,
         }

@@ -11,6 +11,7 @@ use crate::api::OperatorClient;
 use crate::api::RemoteFacility;
 use crate::api::RemoteOptions;
 use crate::ident::StructureName;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Where a service is looked for if no flag says it.
@@ -36,7 +37,33 @@ pub(crate) struct ServiceArgs {
     pub(crate) tls_key: Option<PathBuf>,
 }
 
+/// What a verb works on.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The files of a store that nobody has open.
+    Store(PathBuf),
+    /// A running service.
+    Service(Box<Operator>),
+}
+
 impl ServiceArgs {
+    /// What is meant: the directory that was typed, else the service that was named, else the default.
+    pub(crate) fn place(&self, typed: Option<&Path>, default: Option<&str>) -> Result<Place, Failure> {
+        let usage = |message: &str| Err(Failure::told(Exit::Usage, message));
+        match (typed, self.url(), default) {
+            (Some(_), ..) if self.is_typed() => usage("a directory or --service URL, not both"),
+            (Some(_), ..) | (None, None, Some(_)) if self.structure.name().is_some() => {
+                usage("a directory has one structure: --structure is for a service that has several")
+            }
+            (Some(dir), ..) => Ok(Place::Store(dir.to_path_buf())),
+            (None, Some(_), _) => Ok(Place::Service(Box::new(self.operator()?))),
+            (None, None, Some(default)) => Ok(Place::Store(default.into())),
+            (None, None, None) => {
+                usage("which store? Name its directory, or a running service: --service URL, or PORTPLEX_SERVICE")
+            }
+        }
+    }
+
     /// Whether a service was named on the command line.
     pub(crate) fn is_typed(&self) -> bool {
         self.service.is_some()

@@ -209,6 +209,11 @@ impl Checkpointer {
         read(&self.dir, &manifest, self.durable())
     }
 
+    /// Tells an operator something.
+    pub(crate) fn raise(&self, text: String) {
+        self.alarms.raise(text);
+    }
+
     /// The lsn of the newest checkpoint; 0 = none.
     pub(crate) fn newest(&self) -> Lsn {
         self.last.lock().lsn

@@ -112,7 +112,7 @@ async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), Remo
         while let Told::Part(_) = next(line, &mut answers).await? {}
     }
     let in_flight_max = welcome.in_flight_max.max(1) as usize;
-    Ok((Stream { calls, channel, in_flight_max, last }, answers))
+    Ok((Stream { calls, channel, in_flight_max, lease_ms: welcome.lease_ms, last }, answers))
 }
 
 async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {

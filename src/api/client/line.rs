@@ -43,6 +43,8 @@ struct State {
     presences: Presences,
     /// What the last try to connect met.
     fault: Option<RemoteError>,
+    /// The lease that the service asked for last.
+    lease_ms: u64,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -64,6 +66,7 @@ pub(super) struct Stream {
     pub(super) calls: UnboundedSender<v1::StackCall>,
     pub(super) channel: Channel,
     pub(super) in_flight_max: usize,
+    pub(super) lease_ms: u64,
     /// The last number of a call.
     pub(super) last: u64,
 }
@@ -82,7 +85,7 @@ pub(super) enum Waiting {
 
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName) -> Self {
-        let state = State { live: None, presences: Presences::default(), fault: None, over: false };
+        let state = State { live: None, presences: Presences::default(), fault: None, lease_ms: 0, over: false };
         Self { door, structure, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -95,8 +98,9 @@ impl Line {
 
     /// The stream stands: from now on calls go out on it, above the number `last`.
     pub(super) fn open(&self, stream: Stream) {
-        let Stream { calls, channel, in_flight_max, last } = stream;
+        let Stream { calls, channel, in_flight_max, lease_ms, last } = stream;
         let mut state = self.state.lock();
+        state.lease_ms = lease_ms;
         if state.over {
             return;
         }
@@ -128,6 +132,10 @@ impl Line {
 
     pub(super) fn is_connected(&self) -> bool {
         self.state.lock().live.is_some()
+    }
+
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.state.lock().lease_ms
     }
 
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {

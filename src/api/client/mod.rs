@@ -128,6 +128,12 @@ impl RemoteFacility {
         self.line.is_connected()
     }
 
+    /// The lease that the service asks its stacks to promise, unless they are told another, ms; 0: none.
+    #[must_use]
+    pub fn lease_asked_ms(&self) -> u64 {
+        self.line.lease_ms()
+    }
+
     /// Waits until the stream stands.
     ///
     /// # Errors

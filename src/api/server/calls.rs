@@ -49,6 +49,7 @@ type Answers = mpsc::Sender<Result<v1::StackAnswer, Status>>;
 pub(super) struct Peer {
     facility: Arc<dyn Facility>,
     in_flight_max: u32,
+    lease_ms: u64,
     presences: BTreeMap<u64, Present>,
     /// Slots of the connectors that came in on this stream.
     admitted: BTreeSet<u32>,
@@ -74,9 +75,9 @@ enum Owed {
 struct PeerGone;
 
 impl Peer {
-    pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, answers: Answers) -> Self {
+    pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, lease_ms: u64, answers: Answers) -> Self {
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeSet::new(), FuturesUnordered::new());
-        Self { facility, in_flight_max, presences, admitted, waiting, answers }
+        Self { facility, in_flight_max, lease_ms, presences, admitted, waiting, answers }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -241,7 +242,8 @@ async fn converse(
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), PeerGone> {
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    peer.tell(0, Told::Welcome(v1::Welcome { release, in_flight_max: peer.in_flight_max })).await?;
+    let welcome = v1::Welcome { release, in_flight_max: peer.in_flight_max, lease_ms: peer.lease_ms };
+    peer.tell(0, Told::Welcome(welcome)).await?;
     let answers = peer.answers.clone();
     let end = loop {
         let call = tokio::select! {

@@ -49,6 +49,7 @@ type WatchDoor = Arc<dyn Fn(Option<Lsn>) -> Result<Watch, WatchError> + Send + S
 pub struct Server {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
+    lease: Duration,
     http: axum::Router,
 }
 
@@ -64,6 +65,7 @@ pub(super) struct Hosted {
 pub(super) struct Shared {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
+    lease_ms: u64,
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     operations: Arc<Semaphore>,
@@ -126,7 +128,14 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { hosted: BTreeMap::new(), limits, http: axum::Router::new() }
+        Self { hosted: BTreeMap::new(), limits, lease: Duration::ZERO, http: axum::Router::new() }
+    }
+
+    /// Asks stacks to promise a lease of that length, unless they are told another; zero: none.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Hosts one more structure. It cannot be watched: see [`host_local`](Self::host_local).
@@ -189,6 +198,7 @@ impl Server {
             watchers: Arc::new(Semaphore::new(self.limits.watchers_max.min(Semaphore::MAX_PERMITS))),
             operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             limits: self.limits,
+            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
             stopping: stopped.clone(),
         });
         let served = runtime.spawn(serve(shared, self.http, connections, stopped));

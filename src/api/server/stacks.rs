@@ -37,7 +37,7 @@ impl v1::stacks_server::Stacks for Stacks {
         };
         let facility = Arc::clone(&shared.hosted(&hello.structure).map_err(|failure| failure.to_status())?.facility);
         let (answers, sent) = mpsc::channel(limits::ANSWERS_WAITING_MAX);
-        let peer = Peer::new(facility, shared.limits.in_flight_max, answers);
+        let peer = Peer::new(facility, shared.limits.in_flight_max, shared.lease_ms, answers);
         tokio::spawn(calls::run(peer, calls, shared.stopping.clone(), room));
         Ok(Response::new(ReceiverStream::new(sent)))
     }
