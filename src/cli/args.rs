@@ -9,7 +9,6 @@ use super::exit;
 use super::explain::ExplainArgs;
 use super::log::LogArgs;
 use super::profile::ProfileArgs;
-#[cfg(feature = "service")]
 use super::serve::ServeArgs;
 use super::store::StoreArgs;
 use super::who::WhoArgs;
@@ -32,7 +31,6 @@ pub(crate) enum Verb {
     /// A whole sysplex on this machine, under real connections and real crashes: start here
     Dev(DevArgs),
     /// Serve a store to stacks on this machine, over gRPC
-    #[cfg(feature = "service")]
     #[command(after_long_help = super::serve::EXAMPLES)]
     Serve(ServeArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
@@ -82,7 +80,7 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 }
 
 /// Which structure: by its name or by the group ids that make it.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct StructureArgs {
     /// The structure's name: EZBEPORT, EZBEPORTvv, EZBEPORT01tt or EZBEPORTvvtt
     #[arg(long, value_name = "NAME", conflicts_with_all = ["vtam_group", "tcp_group"])]

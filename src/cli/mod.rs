@@ -9,6 +9,7 @@
 mod act;
 mod args;
 mod columns;
+mod config;
 mod connector;
 mod dev;
 mod display;
@@ -23,8 +24,8 @@ mod profile;
 mod row;
 #[cfg(test)]
 mod sample;
-#[cfg(feature = "service")]
 mod serve;
+mod service_args;
 mod size;
 mod source;
 mod splitmix;
@@ -55,7 +56,6 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
     let (is_json, done) = match &typed.verb {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
-        #[cfg(feature = "service")]
         Verb::Serve(args) => (args.json, serve::run(args)),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),

@@ -85,10 +85,10 @@ async fn converse(line: &Line) -> Ended {
 
 /// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
 async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
-    let dialled = dial::dial(line).await?;
+    let dialled = dial::dial(&line.door, line.tls.as_ref()).await?;
     let said = begin_on(line, dialled.channel.clone()).await;
     // A certificate that the service refused is heard of only after the handshake, as a broken stream.
-    said.map_err(|fault| dialled.explain(line).unwrap_or(fault))
+    said.map_err(|fault| dialled.explain(&line.door, line.tls.as_ref()).unwrap_or(fault))
 }
 
 async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
@@ -112,7 +112,7 @@ async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1
         while let Told::Part(_) = next(line, &mut answers).await? {}
     }
     let in_flight_max = welcome.in_flight_max.max(1) as usize;
-    Ok((Stream { calls, channel, in_flight_max, last }, answers))
+    Ok((Stream { calls, channel, in_flight_max, lease_ms: welcome.lease_ms, last }, answers))
 }
 
 async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {

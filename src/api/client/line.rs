@@ -50,6 +50,8 @@ struct State {
     last_fault: Option<RemoteError>,
     /// The service asked not to be asked before.
     not_before: Option<Instant>,
+    /// The lease that the service asked for last.
+    lease_ms: u64,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -71,6 +73,7 @@ pub(super) struct Stream {
     pub(super) calls: UnboundedSender<v1::StackCall>,
     pub(super) channel: Channel,
     pub(super) in_flight_max: usize,
+    pub(super) lease_ms: u64,
     /// The last number of a call.
     pub(super) last: u64,
 }
@@ -89,8 +92,8 @@ pub(super) enum Waiting {
 
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
-        let (presences, over) = (Presences::default(), false);
-        let state = State { live: None, presences, fault: None, last_fault: None, not_before: None, over };
+        let (presences, lease_ms, over) = (Presences::default(), 0, false);
+        let state = State { live: None, presences, fault: None, last_fault: None, not_before: None, lease_ms, over };
         Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -103,8 +106,9 @@ impl Line {
 
     /// The stream stands: from now on calls go out on it, above the number `last`.
     pub(super) fn open(&self, stream: Stream) {
-        let Stream { calls, channel, in_flight_max, last } = stream;
+        let Stream { calls, channel, in_flight_max, lease_ms, last } = stream;
         let mut state = self.state.lock();
+        state.lease_ms = lease_ms;
         if state.over {
             return;
         }
@@ -146,6 +150,10 @@ impl Line {
     pub(super) fn retry_after(&self) -> Duration {
         let not_before = self.state.lock().not_before;
         not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.state.lock().lease_ms
     }
 
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {

@@ -82,7 +82,10 @@ pub(crate) struct Walked {
 pub(crate) struct Log<'a> {
     dir: &'a Path,
     disk: Arc<dyn Disk>,
-    _lock: Box<dyn LockGuard>,
+    /// `None`: the writer is this very process, and keeps what is read.
+    _lock: Option<Box<dyn LockGuard>>,
+    /// The last durable lsn, where a writer goes on beside this.
+    durable: Option<Lsn>,
     pub(crate) survey: Survey,
 }
 
@@ -100,7 +103,38 @@ impl<'a> Log<'a> {
         let disk = Machine::real().disk;
         let lock = wal::lock(&*disk, dir, LockMode::Shared)?;
         let survey = wal::survey(&*disk, dir)?;
-        Ok(Self { dir, disk, _lock: lock, survey })
+        Ok(Self { dir, disk, _lock: Some(lock), durable: None, survey })
+    }
+
+    /// The log of a store that this process has open, up to what is durable.
+    pub(crate) fn beside_writer(dir: &'a Path, manifest: &Manifest, durable: Lsn) -> Self {
+        let (watermarks, warnings) = (Vec::new(), Vec::new());
+        let survey = Survey { manifest: manifest.clone(), watermarks, to_mend: None, warnings };
+        Self { dir, disk: Machine::real().disk, _lock: None, durable: Some(durable), survey }
+    }
+
+    pub(crate) const fn dir(&self) -> &'a Path {
+        self.dir
+    }
+
+    /// Hands over every record above an lsn in order; what an operator should read comes back.
+    pub(crate) fn above(&self, base: Lsn, see: &mut dyn FnMut(&Placed<'_>)) -> Result<Vec<String>, Failure> {
+        let Some(durable) = self.durable else {
+            let walked = self.walk(Reading::Above(base), &mut |placed| {
+                see(placed);
+                Ok(())
+            })?;
+            return Ok(walked.warnings);
+        };
+        wal::read_durable(&*self.disk, self.dir, &self.survey.manifest, base, durable, &mut |frame, payload| {
+            each(frame, payload, &mut |placed| {
+                if placed.lsn > base {
+                    see(placed);
+                }
+                Ok(())
+            })
+        })?;
+        Ok(Vec::new())
     }
 
     /// Hands over every record in order. What `see` returns as an error ends the walk and comes back.
