@@ -11,6 +11,8 @@ use super::log::LogArgs;
 use super::profile::ProfileArgs;
 #[cfg(feature = "service")]
 use super::serve::ServeArgs;
+#[cfg(feature = "service")]
+use super::stack::StackArgs;
 use super::store::StoreArgs;
 use super::who::WhoArgs;
 use crate::ident::StructureName;
@@ -35,6 +37,9 @@ pub(crate) enum Verb {
     #[cfg(feature = "service")]
     #[command(after_long_help = super::serve::EXAMPLES)]
     Serve(ServeArgs),
+    /// Run a stack on this machine, and take ports from it
+    #[cfg(feature = "service")]
+    Stack(StackArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it

@@ -15,6 +15,8 @@ mod display;
 mod exercise;
 mod exit;
 mod explain;
+mod identity;
+mod kernel;
 mod log;
 mod map;
 mod notice;
@@ -28,6 +30,8 @@ mod serve;
 mod size;
 mod source;
 mod splitmix;
+#[cfg(feature = "service")]
+mod stack;
 mod state;
 mod store;
 mod who;
@@ -57,6 +61,8 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         #[cfg(feature = "service")]
         Verb::Serve(args) => (args.json, serve::run(args)),
+        #[cfg(feature = "service")]
+        Verb::Stack(args) => (args.is_json(), args.run()),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Who(args) => (args.is_json(), args.run()),

@@ -3,6 +3,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
+use crate::cli::identity::Unidentified;
 use crate::stack::StackError;
 use crate::structure::Refusal;
 use std::io;
@@ -155,6 +156,12 @@ impl DevError {
             | Self::Structure { .. }
             | Self::Stack { .. } => Exit::Refused,
         }
+    }
+}
+
+impl From<Unidentified> for DevError {
+    fn from(Unidentified { what, source }: Unidentified) -> Self {
+        Self::System { what, source }
     }
 }
 

@@ -8,7 +8,7 @@
 //! Rooms: [`settings`] makes sense of what was typed, [`run`] conducts, [`process`] and [`child`]
 //! are the two ends of the facility's life, [`wire`], [`serve`] and [`client`] the channel between
 //! them (an implementation detail, private to one build), [`worker`] is one stack, [`tap`] and
-//! [`checker`] judge, [`kernel`] asks the kernel, [`outcome`] and [`report`] tell.
+//! [`checker`] judge, [`outcome`] and [`report`] tell.
 
 mod checker;
 mod child;
@@ -16,9 +16,7 @@ mod client;
 mod clock;
 mod connection;
 mod error;
-mod identity;
 mod interrupt;
-mod kernel;
 mod outcome;
 mod process;
 mod progress;
@@ -38,6 +36,7 @@ pub(crate) use child::ChildArgs;
 
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
+use crate::cli::identity;
 use crate::cli::output;
 use crate::cli::source;
 use error::DevError;
@@ -125,7 +124,7 @@ impl DevArgs {
     fn seed(&self) -> Result<u64, DevError> {
         match std::env::var("PORTPLEX_SEED").ok().and_then(|text| text.parse().ok()) {
             Some(seed) => Ok(seed),
-            None => identity::random(),
+            None => Ok(identity::random()?),
         }
     }
 }
