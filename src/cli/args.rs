@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::connector::ConnectorArgs;
-use super::dev::ChildArgs;
+#[cfg(feature = "service")]
 use super::dev::DevArgs;
 use super::display::DisplayArgs;
 use super::exit;
@@ -32,6 +32,7 @@ pub(crate) struct Typed {
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// A whole sysplex on this machine, under real connections and real crashes: start here
+    #[cfg(feature = "service")]
     Dev(DevArgs),
     /// Serve a store to stacks on this machine, over gRPC
     #[cfg(feature = "service")]
@@ -56,9 +57,6 @@ pub(crate) enum Verb {
     Log(LogArgs),
     /// Check TCP/IP profiles and show what a stack makes of them
     Profile(ProfileArgs),
-    /// The facility of `dev`
-    #[command(hide = true)]
-    FacilityChild(ChildArgs),
 }
 
 const EXAMPLES: &str = "\

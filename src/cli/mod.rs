@@ -10,12 +10,15 @@ mod act;
 mod args;
 mod columns;
 mod connector;
+#[cfg(feature = "service")]
 mod dev;
 mod display;
 mod exercise;
 mod exit;
 mod explain;
+#[cfg(feature = "service")]
 mod identity;
+#[cfg(feature = "service")]
 mod kernel;
 mod log;
 mod map;
@@ -57,8 +60,8 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
     };
     heed_size_limits();
     let (is_json, done) = match &typed.verb {
+        #[cfg(feature = "service")]
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
-        Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         #[cfg(feature = "service")]
         Verb::Serve(args) => (args.json, serve::run(args)),
         #[cfg(feature = "service")]

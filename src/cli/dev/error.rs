@@ -1,6 +1,7 @@
 //! Why `portplex dev` could not do its work, and which exit code says so.
 #![forbid(unsafe_code)]
 
+use crate::api::RemoteError;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::identity::Unidentified;
@@ -94,9 +95,9 @@ pub(super) enum DevError {
         /// The exit code it ended with.
         code: u8,
     },
-    /// The socket to the facility's process failed.
-    #[error("the socket to the facility failed: {0}")]
-    Socket(#[source] io::Error),
+    /// The facility's process is not reached.
+    #[error("the facility is not reached: {0}")]
+    Service(#[from] RemoteError),
     /// A stack cannot go on.
     #[error("stack {name}: {source}")]
     Stack {
@@ -141,7 +142,7 @@ impl DevError {
             }
             Self::ProfileUnreadable { .. }
             | Self::Spawn(_)
-            | Self::Socket(_)
+            | Self::Service(_)
             | Self::Network { .. }
             | Self::Tables(_)
             | Self::System { .. }

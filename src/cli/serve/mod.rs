@@ -4,6 +4,7 @@
 //! taken is answered and durable. It makes no store in silence.
 #![forbid(unsafe_code)]
 
+mod leash;
 mod told;
 
 use super::args::StructureArgs;
@@ -70,6 +71,12 @@ pub(crate) struct ServeArgs {
     /// Serve from a network file system too: neither its locks nor its syncs are to be relied on
     #[arg(long)]
     allow_network_fs: bool,
+    /// How long a released port is held back from other stacks, ms: 1,000 to 86,400,000
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(1_000..=86_400_000))]
+    quarantine_ms: Option<u64>,
+    /// End in order when standard input ends
+    #[arg(long, hide = true)]
+    leash: bool,
     /// What is told as JSON, one object on one line
     #[arg(long)]
     pub(crate) json: bool,
@@ -78,11 +85,15 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let doors = doors(args)?;
     let stop = heed_signals()?;
+    if args.leash {
+        leash::watch(&stop);
+    }
     source::advise(&args.data, args.json);
     let options = Options {
         create: args.init,
         structure: args.structure.name(),
         allow_network: args.allow_network_fs,
+        quarantine: args.quarantine_ms.map_or(Options::default().quarantine, Duration::from_millis),
         ..Options::default()
     };
     let facility = Arc::new(LocalFacility::open(&args.data, &options)?);
