@@ -22,6 +22,7 @@ mod hex;
 mod images;
 mod kills;
 mod model;
+mod netns;
 mod numbers;
 mod old_files;
 mod operations;

@@ -290,7 +290,7 @@ fn lists(stack: &Stack) -> Value {
                 json!({
                     "group": grant.group.number(),
                     "first": grant.group.port_first(),
-                    "mask": format!("{:016x}", grant.mask.0),
+                    "mask": grant.mask.to_string(),
                     "ports": grant.mask.count(),
                     "lsn": grant.lsn.0,
                 })

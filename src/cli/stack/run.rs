@@ -20,6 +20,7 @@ use crate::ident::StructureName;
 use crate::profile::Profile;
 use crate::stack::AgentLock;
 use crate::stack::Options;
+use crate::stack::Refill;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::path::Path;
 use std::path::PathBuf;
@@ -88,6 +89,9 @@ pub(super) struct RunArgs {
     /// Length of the lease that the stack promises, ms; 0 = none. After it nothing is handed out
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     promise_ms: u64,
+    /// Groups that were too many for so long go back, ms
+    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
+    idle_ms: u64,
     /// Refuse binds to a port above 0 that would be a claim of that port
     #[arg(long)]
     deny_nonzero_port: bool,
@@ -139,11 +143,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let position = if args.anew { None } else { position::read(&noted) };
     let options = Options {
         promise_ms: args.promise_ms,
+        refill: Refill { idle_ms: args.idle_ms, ..Refill::default() },
         deny_nonzero_port: args.deny_nonzero_port,
         position,
         lock: Some(lock),
         ..Options::default()
     };
+    raise_descriptors();
     let told = Told { json: args.json };
     let agent = Arc::new(Agent::new(name.clone(), structure, args.facility.to_string(), args.promise_ms));
     let socket = args.socket.clone().unwrap_or_else(|| args.state.join(SOCKET_NAME));
@@ -155,6 +161,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     agent.book.end();
     note(&agent, &noted);
     ended.and_then(|()| end(args, &agent, told))
+}
+
+/// As many descriptors as this process may have: each program takes two.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // With fewer, programs wait until others have ended.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Everything that goes on beside the signals, in threads of their own.

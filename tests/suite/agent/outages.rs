@@ -1,6 +1,7 @@
 //! Agents whose service is away, whose lease ends, that are killed and started again.
 
 use super::{Site, eventually, port_of, portplex, text};
+use portplex::facility::Facility;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 
@@ -123,8 +124,10 @@ fn an_agent_that_is_told_to_disconnect_does_so_only_if_no_socket_is_left() {
         portplex::ident::StructureName::default(),
         portplex::api::RemoteOptions::default(),
     );
-    let status = portplex::facility::Facility::status(&facility.expect("connects")).expect("answered");
-    assert_eq!((status.connectors, status.grants), (0, 0), "it is forgotten");
+    let facility = facility.expect("connects");
+    assert_eq!(facility.status().expect("answered").connectors, 0, "it is forgotten");
+    let items = facility.list().expect("read");
+    assert!(!items.iter().any(|item| matches!(item, portplex::structure::Item::Grant { .. })), "{items:?}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn compare(outside: &RemoteFacility, items: &[Item], dump: &[Value]) {
     for row in dump.iter().filter(|row| ["grant", "quarantine"].contains(&row["kind"].as_str().expect("a kind"))) {
         let text = |field: &str| row[field].as_str().expect("text").to_owned();
         let group = GroupNumber::new(row["group"].as_u64().expect("a group") as u16).expect("a group");
-        let mask = PortMask(u64::from_str_radix(&text("mask"), 16).expect("a mask"));
+        let mask = PortMask(u64::from_str_radix(text("mask").trim_start_matches("0x"), 16).expect("a mask"));
         for port in mask.ports(group) {
             let there = (text("kind"), text("connector"), row["lsn"].as_u64().expect("an lsn"));
             assert_eq!(expected.insert((text("dvipa"), port), there), None, "a port in two rows");
