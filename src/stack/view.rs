@@ -12,7 +12,6 @@ use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::profile::Profile;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The lists that are joined, and the profile in force.
@@ -21,7 +20,8 @@ pub(super) struct View {
     pub(super) profile: Arc<Profile>,
     pub(super) allowable: PortSet,
     pub(super) own_allowable: PortSet,
-    lists: BTreeMap<Dvipa, Listed>,
+    /// In the order of their DVIPAs' numbers: two words are compared faster than two addresses.
+    lists: Vec<(u128, Listed)>,
     pool: Option<Arc<Ports>>,
     /// The stack's own ports: no list's.
     pub(super) own: Arc<Ports>,
@@ -37,16 +37,18 @@ impl View {
     pub(super) fn new(profile: Arc<Profile>, core: &Core) -> Self {
         let listed = |(target, list): (&Target, &super::core::List)| match target {
             Target::List(dvipa, Transport::Tcp) => {
-                Some((*dvipa, Listed { ports: Arc::clone(&list.hand.ports), is_left: list.is_left }))
+                Some((number(*dvipa), Listed { ports: Arc::clone(&list.hand.ports), is_left: list.is_left }))
             }
             _ => None,
         };
+        let mut lists: Vec<_> = core.lists.iter().filter_map(listed).collect();
+        lists.sort_unstable_by_key(|(number, _)| *number);
         let pool = core.lists.get(&Target::Pool(Transport::Tcp));
         Self {
             allowable: profile.allowable(Transport::Tcp),
             own_allowable: own_allowable(&profile),
             profile,
-            lists: core.lists.iter().filter_map(listed).collect(),
+            lists,
             pool: pool.map(|list| Arc::clone(&list.hand.ports)),
             own: Arc::clone(&core.own.hand.ports),
         }
@@ -54,7 +56,12 @@ impl View {
 
     /// The ports of a DVIPA's list, if binds are served from it.
     pub(super) fn list(&self, dvipa: Dvipa) -> Option<&Arc<Ports>> {
-        self.lists.get(&dvipa).filter(|listed| !listed.is_left).map(|listed| &listed.ports)
+        self.listed(dvipa).filter(|listed| !listed.is_left).map(|listed| &listed.ports)
+    }
+
+    fn listed(&self, dvipa: Dvipa) -> Option<&Listed> {
+        let at = self.lists.binary_search_by_key(&number(dvipa), |(number, _)| *number).ok()?;
+        Some(&self.lists[at].1)
     }
 
     /// The ports of the explicit-bind pool.
@@ -69,17 +76,22 @@ impl View {
 
     /// Every hand.
     pub(super) fn each(&self) -> impl Iterator<Item = &Arc<Ports>> {
-        self.lists.values().map(|listed| &listed.ports).chain(self.pool.as_ref()).chain([&self.own])
+        self.lists.iter().map(|(_, listed)| &listed.ports).chain(self.pool.as_ref()).chain([&self.own])
     }
 
     /// Where a port came from: the list or pool that granted it, or the stack itself.
     pub(super) fn ports(&self, local: Local, grant: Option<Lsn>) -> Option<&Arc<Ports>> {
         match (grant, local) {
             (None, _) => Some(&self.own),
-            (Some(_), Local::Address(dvipa)) => self.lists.get(&dvipa).map(|listed| &listed.ports),
+            (Some(_), Local::Address(dvipa)) => self.listed(dvipa).map(|listed| &listed.ports),
             (Some(_), Local::Any) => self.pool.as_ref(),
         }
     }
+}
+
+/// A DVIPA as a number of its own.
+fn number(dvipa: Dvipa) -> u128 {
+    u128::from_be_bytes(dvipa.to_bytes())
 }
 
 /// The list or pool that a port was granted from.

@@ -39,6 +39,8 @@ const MIX_MAX: usize = 256;
 pub(super) struct Hand {
     pub(super) ports: Arc<Ports>,
     held: BTreeMap<Lsn, Held>,
+    /// Whether a grant may be frozen. Nearly never: what comes back asks this first.
+    any_frozen: bool,
     /// Never handed out: outside the allowable set, distributed, or another hand's.
     barred: PortSet,
     rest: Rest,
@@ -72,6 +74,7 @@ impl Hand {
         Self {
             ports: Arc::new(Ports::new(&order)),
             held: BTreeMap::new(),
+            any_frozen: false,
             barred: PortSet::empty(),
             rest: Rest::default(),
             order,
@@ -149,8 +152,7 @@ impl Hand {
         if place != Place::Resting {
             return false;
         }
-        let frozen = self.held.get(&grant).is_some_and(|held| held.frozen);
-        let place = if frozen || self.barred.contains(port) { Place::Kept } else { Place::Free };
+        let place = if self.is_frozen(grant) || self.barred.contains(port) { Place::Kept } else { Place::Free };
         word.put(grant, place);
         place == Place::Free
     }
@@ -163,8 +165,7 @@ impl Hand {
     /// Takes a named port, if nobody uses it: whoever names a port answers for its rest.
     pub(super) fn pick(&self, port: u16) -> Picked {
         let Some(word) = self.ports.words.get(port) else { return Picked::Elsewhere };
-        let frozen = self.held.get(&word.look().1).is_some_and(|held| held.frozen);
-        let rested = || if frozen { None } else { word.take(Place::Resting, Place::Used) };
+        let rested = || if self.is_frozen(word.look().1) { None } else { word.take(Place::Resting, Place::Used) };
         let taken = word.take(Place::Free, Place::Used).or_else(rested);
         match (taken, word.look().0) {
             (Some(grant), _) => Picked::Taken(grant),
@@ -202,7 +203,12 @@ impl Hand {
         let Some(held) = self.held.get_mut(&grant).filter(|held| held.frozen != frozen) else { return };
         held.frozen = frozen;
         let held = *held;
+        self.any_frozen = self.held.values().any(|held| held.frozen);
         self.sort_out(grant, held);
+    }
+
+    fn is_frozen(&self, grant: Lsn) -> bool {
+        self.any_frozen && self.held.get(&grant).is_some_and(|held| held.frozen)
     }
 
     /// Moves the idle ports of a grant to where they belong.
