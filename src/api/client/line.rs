@@ -7,6 +7,7 @@ use super::presences::Known;
 use super::presences::Presences;
 use super::told;
 use crate::api::Door;
+use crate::api::access::ClientTls;
 use crate::api::convert::Malformed;
 use crate::api::v1;
 use crate::facility::CallError;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use v1::stack_answer::What as Told;
 use v1::stack_call::What;
@@ -33,6 +35,7 @@ const PART_ROWS_MAX: usize = 1 << 22;
 pub(super) struct Line {
     pub(super) door: Door,
     pub(super) structure: StructureName,
+    pub(super) tls: Option<ClientTls>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -43,6 +46,10 @@ struct State {
     presences: Presences,
     /// What the last try to connect met.
     fault: Option<RemoteError>,
+    /// The same, kept when the next one succeeds.
+    last_fault: Option<RemoteError>,
+    /// The service asked not to be asked before.
+    not_before: Option<Instant>,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -81,9 +88,10 @@ pub(super) enum Waiting {
 }
 
 impl Line {
-    pub(super) fn new(door: Door, structure: StructureName) -> Self {
-        let state = State { live: None, presences: Presences::default(), fault: None, over: false };
-        Self { door, structure, state: Mutex::new(state), changed: Condvar::new() }
+    pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
+        let (presences, over) = (Presences::default(), false);
+        let state = State { live: None, presences, fault: None, last_fault: None, not_before: None, over };
+        Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// What is to be said first on a new stream: who was connected, and still is.
@@ -110,6 +118,7 @@ impl Line {
     /// The stream is no more, or none came to be: everybody who waits hears `Gone`.
     pub(super) fn close(&self, fault: RemoteError) {
         let mut state = self.state.lock();
+        state.last_fault = Some(fault.clone());
         state.fault = Some(fault);
         let gone = state.live.take();
         drop(state);
@@ -130,17 +139,32 @@ impl Line {
         self.state.lock().live.is_some()
     }
 
+    pub(super) fn last_fault(&self) -> Option<RemoteError> {
+        self.state.lock().last_fault.clone()
+    }
+
+    pub(super) fn retry_after(&self) -> Duration {
+        let not_before = self.state.lock().not_before;
+        not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
+    }
+
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {
         let state = self.state.lock();
         let channel = state.live.as_ref().map(|live| live.channel.clone());
         channel.ok_or_else(|| state.fault.clone().unwrap_or_else(|| self.unreachable("not connected yet")))
     }
 
-    /// Waits until the stream stands. That the structure is not hosted is said at once.
+    /// Waits until the stream stands. That the structure is not hosted, or
+    /// that this client may not, is said at once.
     pub(super) fn wait_connected(&self, patience: Duration) -> Result<(), RemoteError> {
         let mut state = self.state.lock();
-        let is_waiting =
-            |state: &mut State| state.live.is_none() && !matches!(state.fault, Some(RemoteError::NotHosted { .. }));
+        let is_final = |fault: &RemoteError| {
+            matches!(
+                fault,
+                RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
+            )
+        };
+        let is_waiting = |state: &mut State| state.live.is_none() && !state.fault.as_ref().is_some_and(is_final);
         self.changed.wait_while_for(&mut state, is_waiting, patience);
         match (&state.live, &state.fault) {
             (Some(_), _) => Ok(()),
@@ -201,6 +225,9 @@ impl Line {
         let v1::StackAnswer { call, what } = answer;
         let what = what.ok_or(Malformed::missing("answer.what"))?;
         let mut state = self.state.lock();
+        if let Told::Error(v1::CallError { retry_after_ms: ms @ 1.., .. }) = &what {
+            state.not_before = Some(Instant::now() + Duration::from_millis((*ms).into()));
+        }
         let State { live, presences, .. } = &mut *state;
         let Some(live) = live else { return Ok(()) };
         if let Told::Part(part) = what {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod leash;
+mod tls;
 mod told;
 
 use super::args::StructureArgs;
@@ -35,9 +36,13 @@ Examples:
   portplex serve --data /srv/ports --uds /run/portplex.sock
   portplex serve --data /srv/ports --listen 127.0.0.1:0    # a port that is free; it says which
 
-The contract is portplex.v1 over gRPC; health and reflection are served too. TCP is loopback only:
-there is no mutual TLS yet, and whoever reaches the port could take any port of any stack. For the
-same reason keep the socket in a directory that only its users can enter.
+  portplex serve --data /srv/ports --listen 10.0.0.1:7678 \\
+    --tls-cert pki/facility.pem --tls-key pki/facility.key --tls-client-ca pki/ca.pem
+
+The contract is portplex.v1 over gRPC; health and reflection are served too. Plain TCP is loopback
+only. Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert`
+makes some for a first try. At the unix socket the kernel says which uid asks: root and the uid of
+the service are operators, --allow-uid lets others in.
 
 SIGTERM or SIGINT ends it in order, within 10 s: calls that were taken are answered. A second one
 ends it at once; nothing that was acknowledged is lost by that.";
@@ -60,12 +65,14 @@ pub(crate) struct ServeArgs {
     /// Make the store if the directory has none
     #[arg(long)]
     init: bool,
-    /// Address and port to listen on, loopback only; 127.0.0.1:7678 if neither this nor --uds is given
+    /// Address and port to listen on, loopback only without certificates; 127.0.0.1:7678 if neither this nor --uds is given
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Unix socket to listen on
     #[arg(long, value_name = "PATH")]
     uds: Option<PathBuf>,
+    #[command(flatten)]
+    tls: tls::TlsArgs,
     #[command(flatten)]
     structure: StructureArgs,
     /// Serve from a network file system too: neither its locks nor its syncs are to be relied on
@@ -123,23 +130,26 @@ fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Res
     }
     let status = facility.status()?;
     let structure = status.structure.parse().map_err(|_| Failure::told(Exit::Bug, "the store has no valid name"))?;
-    let running = Server::new(Limits::default()).host_local(structure, facility).start(doors).map_err(refused)?;
+    let server = Server::new(Limits::default()).access(args.tls.access()).host_local(structure, facility);
+    let running = server.start(doors).map_err(refused)?;
     told::serving(&args.data, &status, running.doors(), args.json)?;
     Ok(running)
 }
 
 fn doors(args: &ServeArgs) -> Result<Vec<Door>, Failure> {
     let listen = args.listen.or(args.uds.is_none().then_some(LISTEN_DEFAULT));
-    if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
-        return Err(refused(ServeError::NotLoopback { address }));
+    let tcp = listen.map(|address| args.tls.door(address));
+    if let Some(Door::Tcp(address)) =
+        tcp.as_ref().filter(|door| matches!(door, Door::Tcp(at) if !at.ip().is_loopback()))
+    {
+        return Err(refused(ServeError::NotLoopback { address: *address }));
     }
-    let tcp = listen.map(Door::Tcp);
     Ok(args.uds.clone().map(Door::Unix).into_iter().chain(tcp).collect())
 }
 
 fn refused(error: ServeError) -> Failure {
     let exit = match &error {
-        ServeError::NotLoopback { .. } | ServeError::SocketInUse { .. } => Exit::Refused,
+        ServeError::NotLoopback { .. } | ServeError::SocketInUse { .. } | ServeError::Tls(_) => Exit::Refused,
         _ => Exit::StorageFailed,
     };
     Failure::told(exit, error.to_string())

@@ -68,7 +68,7 @@ fn begin(
     let facility = loop {
         match (setup.connect)() {
             Ok(facility) => break Arc::new(facility),
-            Err(error @ RemoteError::NotHosted { .. }) => return Err(Failure::told(Exit::Refused, error.to_string())),
+            Err(error) if !may_change(&error) => return Err(Failure::told(Exit::Refused, error.to_string())),
             Err(error) => {
                 unreachable(agent, told, &error.to_string());
                 thread::sleep(PAUSE);
@@ -88,11 +88,24 @@ fn begin(
                 told.attached(agent, adopted.grants.len(), kept);
                 return Ok((facility, stack, housekeeper));
             }
-            Err(error) if passes(&error) => unreachable(agent, told, &error.to_string()),
+            Err(error) if passes(&error) => {
+                // A service that lets nobody of this name in ends the stream, and says why there.
+                if let Err(error) = facility.wait_connected(Duration::ZERO)
+                    && !may_change(&error)
+                {
+                    return Err(Failure::told(Exit::Refused, error.to_string()));
+                }
+                unreachable(agent, told, &error.to_string());
+            }
             Err(error) => return Err(cannot(&error)),
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Whether a service that said this at the first try may say otherwise later, without anybody's doing here.
+fn may_change(error: &RemoteError) -> bool {
+    !matches!(error, RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. })
 }
 
 /// Whether another try may be answered otherwise, without anybody's doing.

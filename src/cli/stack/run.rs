@@ -10,6 +10,7 @@ use super::told::Told;
 use crate::api::Door;
 use crate::api::RemoteFacility;
 use crate::api::RemoteOptions;
+use crate::api::access::ClientTls;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::identity;
@@ -102,14 +103,17 @@ pub(super) struct RunArgs {
     #[arg(long)]
     anew: bool,
     /// Certificate of the authority that the service's certificate comes from, PEM; for https
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
     tls_ca: Option<PathBuf>,
     /// This stack's certificate, PEM; for https
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_key"])]
     tls_cert: Option<PathBuf>,
     /// The key of that certificate, PEM; for https
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_cert"])]
     tls_key: Option<PathBuf>,
+    /// The name that the service's certificate must have [default: the host of the URL]
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    tls_name: Option<String>,
     /// What is told as JSON, one object on one line for each event
     #[arg(long)]
     pub(super) json: bool,
@@ -134,7 +138,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         Some(structure) => structure,
         None => input::structure_of(&profile, args.vtam_group)?,
     };
-    let connect = connect(args, structure)?;
+    let connect = connect(args, structure);
     let asked = heed_signals()?;
     let refused = |error: crate::stack::StackError| Failure::told(Exit::Refused, error.to_string());
     let lock = AgentLock::take(&args.state, structure, &name).map_err(refused)?;
@@ -306,13 +310,17 @@ fn name(args: &RunArgs, profile: &Path) -> Result<ConnectorName, Failure> {
     })
 }
 
-fn connect(args: &RunArgs, structure: StructureName) -> Result<keeper::Connect, Failure> {
-    if args.tls_ca.is_some() || args.tls_cert.is_some() || args.tls_key.is_some() {
-        return Err(Failure::told(Exit::Usage, "there is no mutual TLS yet: leave the --tls flags out"));
-    }
+fn connect(args: &RunArgs, structure: StructureName) -> keeper::Connect {
+    let tls = match (&args.tls_ca, &args.tls_cert, &args.tls_key) {
+        (Some(ca), Some(certificate), Some(key)) => {
+            let (ca, certificate, key) = (ca.clone(), certificate.clone(), key.clone());
+            Some(ClientTls { ca, certificate, key, server_name: args.tls_name.clone() })
+        }
+        _ => None,
+    };
     let door = args.facility.clone();
-    let options = RemoteOptions { patience: PATIENCE, ..RemoteOptions::default() };
-    Ok(Box::new(move || RemoteFacility::connect(&door, structure, options.clone())))
+    let options = RemoteOptions { patience: PATIENCE, tls, ..RemoteOptions::default() };
+    Box::new(move || RemoteFacility::connect(&door, structure, options.clone()))
 }
 
 /// The first signal ends it in order, one that comes later at once.
