@@ -38,7 +38,7 @@ impl Certificates {
             assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         };
         cert(&["ca"]);
-        cert(&["service", "facility", "--address", lab::ADDRESS_OF_SERVICE]);
+        cert(&["service", "facility", lab::ADDRESS_OF_SERVICE]);
         STACKS.iter().for_each(|stack| cert(&["stack", stack]));
         Self { dir }
     }

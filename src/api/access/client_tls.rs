@@ -38,8 +38,9 @@ impl ClientTls {
         tls::facts(certificate, &chain)?;
         let config = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
         let config = config.map_err(|error| tls::unfit(certificate, key, &error))?;
-        let config =
-            config.with_root_certificates(tls::read_roots(ca)?).with_client_auth_cert(chain, tls::read_key(key)?);
+        let config = config
+            .with_root_certificates(tls::read_roots(ca)?)
+            .with_client_auth_cert(chain, tls::read_key(key)?);
         let mut config = config.map_err(|error| tls::unfit(certificate, key, &error))?;
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -68,9 +69,7 @@ impl ClientTls {
                 AlertDescription::UnsupportedCertificate => {
                     format!("the service says that this certificate is not one of a client: look at {certificate}")
                 }
-                other => {
-                    format!("the service does not take this client's certificate ({other:?}): look at {certificate}")
-                }
+                other => format!("the service does not take this client's certificate ({other:?}): look at {certificate}"),
             },
             rustls::Error::InvalidCertificate(why) => match why {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -80,20 +79,14 @@ impl ClientTls {
                     "the service's certificate is not valid yet: look at both clocks".to_owned()
                 }
                 CertificateError::UnknownIssuer => {
-                    format!(
-                        "the service's certificate is not signed by a CA in {ca}: is this the right service and the right file?"
-                    )
+                    format!("the service's certificate is not signed by a CA in {ca}: is this the right service and the right file?")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    format!(
-                        "the service's certificate is for another name: {why}; connect by that name, or give it as the server name"
-                    )
+                    format!("the service's certificate is for another name: {why}; connect by that name, or give it as the server name")
                 }
                 other => format!("the service's certificate cannot be believed: {other}"),
             },
-            rustls::Error::InvalidMessage(_) => {
-                "what answers there does not speak TLS: is it an http:// door?".to_owned()
-            }
+            rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS: is it an http:// door?".to_owned(),
             other => other.to_string(),
         })
     }
