@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::connector::ConnectorArgs;
-use super::dev::ChildArgs;
+#[cfg(feature = "service")]
 use super::dev::DevArgs;
 use super::display::DisplayArgs;
 use super::exit;
@@ -10,6 +10,8 @@ use super::explain::ExplainArgs;
 use super::log::LogArgs;
 use super::profile::ProfileArgs;
 use super::serve::ServeArgs;
+#[cfg(feature = "service")]
+use super::stack::StackArgs;
 use super::store::StoreArgs;
 use super::who::WhoArgs;
 use crate::ident::StructureName;
@@ -29,10 +31,14 @@ pub(crate) struct Typed {
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// A whole sysplex on this machine, under real connections and real crashes: start here
+    #[cfg(feature = "service")]
     Dev(DevArgs),
     /// Serve a store to stacks on this machine, over gRPC
     #[command(after_long_help = super::serve::EXAMPLES)]
     Serve(ServeArgs),
+    /// Run a stack on this machine, and take ports from it
+    #[cfg(feature = "service")]
+    Stack(StackArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it
@@ -49,9 +55,6 @@ pub(crate) enum Verb {
     Log(LogArgs),
     /// Check TCP/IP profiles and show what a stack makes of them
     Profile(ProfileArgs),
-    /// The facility of `dev`
-    #[command(hide = true)]
-    FacilityChild(ChildArgs),
 }
 
 const EXAMPLES: &str = "\

@@ -11,11 +11,16 @@ mod args;
 mod columns;
 mod config;
 mod connector;
+#[cfg(feature = "service")]
 mod dev;
 mod display;
 mod exercise;
 mod exit;
 mod explain;
+#[cfg(feature = "service")]
+mod identity;
+#[cfg(feature = "service")]
+mod kernel;
 mod log;
 mod map;
 mod notice;
@@ -29,6 +34,8 @@ mod service_args;
 mod size;
 mod source;
 mod splitmix;
+#[cfg(feature = "service")]
+mod stack;
 mod state;
 mod store;
 mod who;
@@ -54,9 +61,12 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
     };
     heed_size_limits();
     let (is_json, done) = match &typed.verb {
+        #[cfg(feature = "service")]
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
-        Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
+        #[cfg(feature = "service")]
         Verb::Serve(args) => (args.json, serve::run(args)),
+        #[cfg(feature = "service")]
+        Verb::Stack(args) => (args.is_json(), args.run()),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Who(args) => (args.is_json(), args.run()),

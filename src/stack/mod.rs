@@ -84,12 +84,14 @@ use crate::facility::Position;
 use crate::ident::BootMs;
 use crate::ident::Dvipa;
 use crate::ident::GroupNumber;
+use crate::ident::Incarnation;
 use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::Target;
 use crate::profile::Profile;
 use crate::structure::Grant;
 use crate::structure::Introduction;
+use crate::structure::ReportedGrant;
 use crate::structure::StopCause;
 use arc_swap::ArcSwap;
 use parking_lot::Condvar;
@@ -232,6 +234,25 @@ impl Stack {
     #[must_use]
     pub fn position(&self) -> Position {
         self.core.lock().connection.position()
+    }
+
+    /// Which life of the stack this is.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.core.lock().connection.actor().incarnation
+    }
+
+    /// Until when the promised lease runs, by the boot clock; `None` without a promise.
+    #[must_use]
+    pub fn lease_until(&self) -> Option<BootMs> {
+        self.lease.until()
+    }
+
+    /// Every grant that the facility may have as this stack's, as far as it knows: those in hand, and
+    /// those on their way back.
+    #[must_use]
+    pub fn grants(&self) -> Vec<ReportedGrant> {
+        self.core.lock().reported()
     }
 
     /// The profile in force: the one it was started with, and every data set since.

@@ -3,6 +3,7 @@
 // Tests damage files and watch the clock on purpose, and nothing outside this binary sees its items.
 #![allow(clippy::disallowed_methods, clippy::type_complexity, unreachable_pub)]
 
+mod agent;
 mod allocations;
 mod api;
 mod attach;
@@ -21,6 +22,7 @@ mod hex;
 mod images;
 mod kills;
 mod model;
+mod netns;
 mod numbers;
 mod old_files;
 mod operations;

@@ -14,6 +14,8 @@ pub(crate) enum Requirement {
     Loop,
     /// strace, and being allowed to trace one's own children.
     Strace,
+    /// Root, and `ip` that makes network namespaces.
+    Netns,
 }
 
 impl Requirement {
@@ -21,6 +23,7 @@ impl Requirement {
         match self {
             Self::Loop => "loop",
             Self::Strace => "strace",
+            Self::Netns => "netns",
         }
     }
 
@@ -32,7 +35,10 @@ impl Requirement {
             Self::Loop if !runs("mkfs.ext4", &["-V"]) => Some("no mkfs.ext4"),
             Self::Loop if !runs("mount", &["-V"]) || !runs("umount", &["-V"]) => Some("no mount"),
             Self::Strace if !runs("strace", &["-o", "/dev/null", "true"]) => Some("strace does not run"),
-            Self::Loop | Self::Strace => None,
+            Self::Netns if !rustix::process::geteuid().is_root() => Some("not root"),
+            Self::Netns if !runs("ip", &["-V"]) => Some("no ip (iproute2)"),
+            Self::Netns if !runs("unshare", &["-n", "true"]) => Some("no network namespaces here"),
+            Self::Loop | Self::Strace | Self::Netns => None,
         }
     }
 }

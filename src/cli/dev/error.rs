@@ -1,8 +1,10 @@
 //! Why `portplex dev` could not do its work, and which exit code says so.
 #![forbid(unsafe_code)]
 
+use crate::api::RemoteError;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
+use crate::cli::identity::Unidentified;
 use crate::stack::StackError;
 use crate::structure::Refusal;
 use std::io;
@@ -93,9 +95,9 @@ pub(super) enum DevError {
         /// The exit code it ended with.
         code: u8,
     },
-    /// The socket to the facility's process failed.
-    #[error("the socket to the facility failed: {0}")]
-    Socket(#[source] io::Error),
+    /// The facility's process is not reached.
+    #[error("the facility is not reached: {0}")]
+    Service(#[from] RemoteError),
     /// A stack cannot go on.
     #[error("stack {name}: {source}")]
     Stack {
@@ -140,7 +142,7 @@ impl DevError {
             }
             Self::ProfileUnreadable { .. }
             | Self::Spawn(_)
-            | Self::Socket(_)
+            | Self::Service(_)
             | Self::Network { .. }
             | Self::Tables(_)
             | Self::System { .. }
@@ -155,6 +157,12 @@ impl DevError {
             | Self::Structure { .. }
             | Self::Stack { .. } => Exit::Refused,
         }
+    }
+}
+
+impl From<Unidentified> for DevError {
+    fn from(Unidentified { what, source }: Unidentified) -> Self {
+        Self::System { what, source }
     }
 }
 

@@ -1,45 +1,36 @@
 //! `portplex dev`: a whole sysplex on this machine, under real connections and real crashes.
 //!
-//! The facility runs as a child process on embedded storage and is killed with SIGKILL at random
-//! moments; every stack is a thread of this process that takes ports through its own connection
-//! to it and opens real TCP connections from them. A checker that shares no code with the
+//! The facility is the real service, `portplex serve`, in a process of its own that is killed with
+//! SIGKILL at random moments; every stack is a thread of this process that takes ports through its own
+//! connection to it and opens real TCP connections from them. A checker that shares no code with the
 //! allocator hears everything that passes.
 //!
-//! Rooms: [`settings`] makes sense of what was typed, [`run`] conducts, [`process`] and [`child`]
-//! are the two ends of the facility's life, [`wire`], [`serve`] and [`client`] the channel between
-//! them (an implementation detail, private to one build), [`worker`] is one stack, [`tap`] and
-//! [`checker`] judge, [`kernel`] asks the kernel, [`outcome`] and [`report`] tell.
+//! Rooms: [`settings`] makes sense of what was typed, [`run`] conducts, [`process`] is the service's
+//! life as its parent sees it, [`worker`] is one stack, [`tap`] and [`checker`] judge, [`outcome`] and
+//! [`report`] tell.
 
 mod checker;
-mod child;
-mod client;
 mod clock;
 mod connection;
 mod error;
-mod identity;
 mod interrupt;
-mod kernel;
 mod outcome;
 mod process;
 mod progress;
 mod random;
 mod report;
 mod run;
-mod serve;
 mod settings;
 mod shared;
 mod stand_in;
 mod tap;
 mod tide;
-mod wire;
 mod worker;
-
-pub(crate) use child::ChildArgs;
 
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
+use crate::cli::identity;
 use crate::cli::output;
-use crate::cli::source;
 use error::DevError;
 use settings::Settings;
 use std::path::PathBuf;
@@ -91,11 +82,10 @@ It ends with 70 if a port was ever in two hands.";
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     let stop = interrupt::watch()?;
     let settings = Settings::new(args)?;
-    source::advise(&settings.data, args.json);
     let mut told = Ok(());
-    let outcome = run::run(args, settings, &stop, |settings, foreign, found| {
+    let outcome = run::run(args, settings, &stop, |settings, opening| {
         if !args.json {
-            told = output::print(&report::opening(settings, foreign, found));
+            told = output::print(&report::opening(settings, opening));
         }
     })?;
     told?;
@@ -112,20 +102,12 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
 }
 
-/// The hidden verb that `dev` starts its facility with.
-///
-/// # Errors
-/// [`Failure`] if the store does not open or close.
-pub(crate) fn run_child(args: &ChildArgs) -> Result<(), Failure> {
-    child::run(args)
-}
-
 impl DevArgs {
     /// What the run's random moments grow from: `PORTPLEX_SEED`, or something new.
     fn seed(&self) -> Result<u64, DevError> {
         match std::env::var("PORTPLEX_SEED").ok().and_then(|text| text.parse().ok()) {
             Some(seed) => Ok(seed),
-            None => identity::random(),
+            None => Ok(identity::random()?),
         }
     }
 }

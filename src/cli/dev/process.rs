@@ -1,30 +1,39 @@
-//! The facility's process as its parent sees it: started, waited for, killed, ended.
+//! The service's process as its parent sees it: started, waited for, killed, ended.
 
 use super::error::DevError;
+use crate::api::Door;
 use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::ident::StructureName;
-use std::io::{BufRead, BufReader};
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
-
-/// The hidden verb that makes a process a facility.
-pub(super) const VERB: &str = "facility-child";
-
-/// What the facility prints once it can be connected to.
-pub(super) const SERVING: &str = "serving";
 
 /// How long an orderly end may take before it is made a disorderly one.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A facility that serves on a socket, or did.
+/// Longest line of the service that is read.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What services said on standard error: each warning is passed on once, however often it is started.
+static HEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A service that serves, or did.
 #[derive(Debug)]
 pub(super) struct FacilityProcess {
     child: Child,
-    /// Its end tells the facility to close: also when this process is killed.
+    /// Its end tells the service to close: also when this process is killed.
     leash: Option<ChildStdin>,
+    /// Open for as long as it runs: what it says at its end is said to nobody.
+    _out: Option<BufReader<ChildStdout>>,
+    address: Option<SocketAddr>,
 }
 
 /// How to start one.
@@ -40,16 +49,21 @@ pub(super) struct Recipe {
     pub(super) quarantine: Duration,
     /// On a network file system too.
     pub(super) allow_network_fs: bool,
+    /// How its warnings are passed on.
+    pub(super) json: bool,
 }
 
 impl FacilityProcess {
-    /// Starts a facility and waits until it serves on `socket`.
+    /// Starts a service and waits until it serves on `socket`, and on loopback: at `address`, or at any
+    /// port.
     ///
     /// # Errors
     /// [`DevError::Spawn`]; [`DevError::Facility`] if it ended instead of serving.
-    pub(super) fn start(recipe: &Recipe, socket: &Path) -> Result<Self, DevError> {
+    pub(super) fn start(recipe: &Recipe, socket: &Path, address: Option<SocketAddr>) -> Result<Self, DevError> {
+        let listen = address.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
         let mut command = Command::new(&recipe.program);
-        command.arg(VERB).arg("--data").arg(&recipe.data).arg("--socket").arg(socket);
+        command.args(["serve", "--json", "--init", "--leash", "--log-level", "off", "--data"]).arg(&recipe.data);
+        command.arg("--uds").arg(socket).arg("--listen").arg(listen.to_string());
         command.arg("--structure").arg(recipe.structure.to_string());
         command.arg("--quarantine-ms").arg(recipe.quarantine.as_millis().to_string());
         if recipe.allow_network_fs {
@@ -60,21 +74,40 @@ impl FacilityProcess {
             command.env("TMPDIR", temporary);
         }
         // A group of its own: Ctrl-C is for the parent, which ends it in order.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(DevError::Spawn)?;
         let leash = child.stdin.take();
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            // Its end without a line is what counts; why is told by the status.
-            let _ = BufReader::new(stdout).read_line(&mut line);
-        }
-        let mut process = Self { child, leash };
-        if line.trim_end() == SERVING {
+        let mut out = child.stdout.take().map(BufReader::new);
+        let passing = child.stderr.take().map(|err| {
+            let json = recipe.json;
+            thread::Builder::new().name("service-says".to_owned()).spawn(move || pass_on(err, json))
+        });
+        let doors = out.as_mut().and_then(doors);
+        let mut process = Self { child, leash, _out: out, address: None };
+        if let Some(doors) = doors {
+            process.address = doors.iter().find_map(|door| match door {
+                Door::Tcp(address) => Some(*address),
+                _ => None,
+            });
             return Ok(process);
         }
         drop(process.leash.take());
         let status = process.child.wait().map_err(DevError::Spawn)?;
+        // What it said comes before what is said of it.
+        if let Some(Ok(passing)) = passing {
+            let _ = passing.join();
+        }
         Err(ended(status))
+    }
+
+    /// Where it listens on loopback.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Its page.
+    pub(super) fn page(&self) -> Option<String> {
+        self.address.map(|address| format!("http://{address}/"))
     }
 
     /// Kills it with SIGKILL and waits until it is dead.
@@ -118,6 +151,35 @@ impl Drop for FacilityProcess {
     }
 }
 
+/// What a service says first: where it listens. `None` if it ends instead.
+fn doors(out: &mut BufReader<ChildStdout>) -> Option<Vec<Door>> {
+    let mut line = String::new();
+    while out.take(LINE_BYTES_MAX).read_line(&mut line).is_ok_and(|length| length > 0) {
+        let told: Value = serde_json::from_str(&line).unwrap_or_default();
+        if let Some(doors) = told["doors"].as_array() {
+            return Some(doors.iter().filter_map(|door| door.as_str()?.parse().ok()).collect());
+        }
+        line.clear();
+    }
+    None
+}
+
+/// Passes on what a service says on standard error: a warning once, and why it ended.
+fn pass_on(err: impl Read, json: bool) {
+    let mut err = BufReader::new(err);
+    let mut line = String::new();
+    while (&mut err).take(LINE_BYTES_MAX).read_line(&mut line).is_ok_and(|length| length > 0) {
+        let told: Value = serde_json::from_str(&line).unwrap_or_default();
+        match (told["warning"].as_str(), told["message"].as_str()) {
+            (Some(warning), _) if HEARD.lock().insert(warning.to_owned()) => output::tell_warning(warning, json),
+            (Some(_), _) => {}
+            (None, Some(message)) if !json => output::say(&format!("portplex serve: {message}")),
+            _ => output::say(line.trim_end()),
+        }
+        line.clear();
+    }
+}
+
 const POLL: Duration = Duration::from_millis(2);
 
 fn ended(status: ExitStatus) -> DevError {
@@ -137,16 +199,24 @@ mod tests {
     fn recipe(program: &str) -> Recipe {
         let data = PathBuf::from("/nowhere");
         let structure = StructureName::default();
-        Recipe { program: program.into(), data, structure, quarantine: Duration::ZERO, allow_network_fs: false }
+        Recipe {
+            program: program.into(),
+            data,
+            structure,
+            quarantine: Duration::ZERO,
+            allow_network_fs: false,
+            json: false,
+        }
     }
 
     #[test]
     fn a_facility_that_ends_instead_of_serving_is_told_by_its_exit_code() {
-        let error = FacilityProcess::start(&recipe("/bin/false"), Path::new("/nowhere/socket")).unwrap_err();
+        let error = FacilityProcess::start(&recipe("/bin/false"), Path::new("/nowhere/socket"), None).unwrap_err();
         assert!(matches!(error, DevError::Facility { code: 1, .. }), "{error}");
-        let error = FacilityProcess::start(&recipe("/bin/true"), Path::new("/nowhere/socket")).unwrap_err();
+        let error = FacilityProcess::start(&recipe("/bin/true"), Path::new("/nowhere/socket"), None).unwrap_err();
         assert_eq!(error.exit(), Exit::Bug, "ending well without serving is a bug: {error}");
-        let error = FacilityProcess::start(&recipe("/no/such/program"), Path::new("/nowhere/socket")).unwrap_err();
+        let error =
+            FacilityProcess::start(&recipe("/no/such/program"), Path::new("/nowhere/socket"), None).unwrap_err();
         assert!(matches!(error, DevError::Spawn(_)), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::outcome::Outcome;
 use super::progress::letter;
+use super::run::Opening;
 use super::settings::{QUARANTINE, Settings};
 use crate::cli::map::Map;
 use crate::cli::state::List;
@@ -24,14 +25,15 @@ const GOOD: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiC
 const BAD: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 
 /// Before the load: what runs, and what stands in for what.
-pub(super) fn opening(settings: &Settings, foreign: &[u16], found: bool) -> String {
+pub(super) fn opening(settings: &Settings, opening: &Opening<'_>) -> String {
+    let Opening { foreign, found, page } = opening;
     let mut text = String::new();
     let count = settings.stacks.len();
     let sample = if settings.sample { "the sample sysplex" } else { "your sysplex" };
     let _ =
         writeln!(text, "{BOLD}Portplex dev{BOLD:#}: {sample} on this machine, {count} stacks sharing one port space");
     let data = settings.data.display();
-    let state = if found { "found, with what an earlier run left" } else { "new" };
+    let state = if *found { "found, with what an earlier run left" } else { "new" };
     let _ = writeln!(text, "  structure {} in {data} ({state})", settings.structure);
     for (dvipa, address) in &settings.stand_ins {
         let _ = writeln!(text, "  {address} stands in for DVIPA {dvipa}: real sockets bind its ports there");
@@ -44,6 +46,9 @@ pub(super) fn opening(settings: &Settings, foreign: &[u16], found: bool) -> Stri
     if !foreign.is_empty() {
         let _ =
             writeln!(text, "  {} reserved in every stack's profile: other programs have them", foreign_ports(foreign));
+    }
+    if let Some(page) = page {
+        let _ = writeln!(text, "  watch it at {page} while it runs");
     }
     for remark in &settings.remarks {
         let _ = writeln!(text, "  {DIM}{remark}{DIM:#}");

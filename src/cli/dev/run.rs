@@ -2,11 +2,8 @@
 //! of the others, take the picture, close in order.
 
 use super::DevArgs;
-use super::client::{Observer, SocketFacility};
 use super::clock::Clock;
 use super::error::DevError;
-use super::identity;
-use super::kernel;
 use super::outcome::{Outcome, Recovery};
 use super::process::{FacilityProcess, Recipe};
 use super::progress::Progress;
@@ -16,21 +13,26 @@ use super::shared::{Phase, Shared};
 use super::tap::Witness;
 use super::tide::Tide;
 use super::worker::{Place, Tally, Worker};
+use crate::api::Door;
+use crate::api::RemoteFacility;
+use crate::api::RemoteOptions;
+use crate::cli::identity;
+use crate::cli::kernel;
+use crate::cli::notice;
 use crate::cli::state::State;
 use crate::facility::CallError;
 use crate::facility::Facility;
 use crate::facility::Query;
-use crate::facility::Reply;
 use crate::facility::Rows;
 use crate::facility::Status;
 use crate::ident::GroupNumber;
 use crate::ident::PortSet;
+use crate::ident::StructureName;
 use crate::ident::Transport;
 use crate::profile::PortOptions;
 use crate::profile::Reservation;
 use crate::profile::User;
 use crate::structure::Item;
-use crate::structure::Request;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +62,7 @@ pub(super) fn run(
     args: &DevArgs,
     mut settings: Settings,
     stop: &AtomicBool,
-    begin: impl FnOnce(&Settings, &[u16], bool),
+    begin: impl FnOnce(&Settings, &Opening<'_>),
 ) -> Result<Outcome, DevError> {
     let seed = args.seed()?;
     let foreign = reserve_foreign_ports(&mut settings)?;
@@ -75,11 +77,14 @@ pub(super) fn run(
         structure: settings.structure,
         quarantine: QUARANTINE,
         allow_network_fs: args.allow_network_fs,
+        json: args.json,
     };
     let found = settings.data.join("MANIFEST").exists();
     let first = sockets.path().join("1");
-    let facility = FacilityProcess::start(&recipe, &first)?;
-    begin(&settings, &foreign, found);
+    let facility = FacilityProcess::start(&recipe, &first, None)?;
+    let status = reach(&first, settings.structure)?.status().map_err(DevError::State)?;
+    begin(&settings, &Opening { foreign: &foreign, found, page: facility.page() });
+    notice::tell(&settings.data, &status, args.json);
 
     let clock = Clock::start();
     let quarantine_us = u64::try_from(QUARANTINE.as_micros()).unwrap_or(u64::MAX) - CLOCK_STEP_US;
@@ -125,6 +130,21 @@ pub(super) fn run(
         looked_at,
         interrupted,
     })
+}
+
+/// What there is to say before the load starts.
+pub(super) struct Opening<'a> {
+    /// Ports that other programs have.
+    pub(super) foreign: &'a [u16],
+    /// Whether the store was there before.
+    pub(super) found: bool,
+    /// Where the service's page is.
+    pub(super) page: Option<String>,
+}
+
+/// A connection for looking from outside.
+fn reach(socket: &Path, structure: StructureName) -> Result<RemoteFacility, DevError> {
+    Ok(RemoteFacility::connect(&Door::Unix(socket.to_owned()), structure, RemoteOptions::default())?)
 }
 
 /// Ports that somebody else's sockets have, on a stand-in or on every address, are reserved in
@@ -190,6 +210,7 @@ fn spawn(
         let worker = Worker {
             index,
             identity: identity::here()?,
+            structure: settings.structure,
             targets: targets.collect(),
             plan,
             tide,
@@ -269,7 +290,13 @@ impl Conductor<'_> {
         self.progress.show(&self.shared);
         let path = self.sockets.join((self.recoveries.len() + 2).to_string());
         let spawned_us = clock.now_us();
-        self.facility = FacilityProcess::start(&self.recipe, &path)?;
+        // At the same port as before, for whoever watches the page; should somebody have it, at another.
+        let at = self.facility.address();
+        let again = FacilityProcess::start(&self.recipe, &path, at);
+        self.facility = match again {
+            Err(DevError::Facility { .. }) if at.is_some() => FacilityProcess::start(&self.recipe, &path, None)?,
+            again => again?,
+        };
         let serving_us = clock.now_us();
         self.shared.down.store(false, Ordering::SeqCst);
         let start = self.shared.reopen(path);
@@ -308,7 +335,7 @@ impl Conductor<'_> {
         }
         // Each stack notices within one connection's time; what it sent before is answered first.
         thread::sleep(Duration::from_millis(50));
-        let facility = SocketFacility::connect(&self.shared.door().path, Arc::new(Nobody)).map_err(DevError::Socket)?;
+        let facility = reach(&self.shared.door().path, self.recipe.structure)?;
         let status = Some(facility.status().map_err(DevError::State)?);
         let (mut items, mut from) = (Vec::new(), 0);
         loop {
@@ -331,12 +358,4 @@ struct Picture {
     items: Vec<Item>,
     /// `None` where the run was ended before.
     status: Option<Status>,
-}
-
-/// Listens to nothing.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn sending(&self, _: &Request) {}
-    fn arrived(&self, _: &Reply) {}
 }

@@ -6,18 +6,21 @@
 //! one small range by number, so that they want the same ports at the same time.
 
 use super::checker::StackIndex;
-use super::client::SocketFacility;
 use super::connection::{OpenError, Pair};
 use super::error::DevError;
-use super::kernel::{self, Blocker};
 use super::settings::StackPlan;
 use super::shared::{Phase, Shared};
-use super::tap::Tap;
+use super::tap::{Ear, Tapped};
 use super::tide::Tide;
+use crate::api::Door;
+use crate::api::RemoteFacility;
+use crate::api::RemoteOptions;
+use crate::cli::kernel::{self, Blocker};
 use crate::facility::Facility;
 use crate::ident::Dvipa;
 use crate::ident::Identity;
 use crate::ident::PortSet;
+use crate::ident::StructureName;
 use crate::stack::Adopted;
 use crate::stack::BoundPort;
 use crate::stack::Local;
@@ -51,11 +54,15 @@ const REFUSED_US_MAX: u64 = 15_000_000;
 /// How long an answer of a facility that was just started may take, µs.
 const ATTACH_US_MAX: u64 = 30_000_000;
 
+/// One stack's connection to the service.
+type Link = Tapped<RemoteFacility>;
+
 /// What a thread needs to be one stack.
 pub(super) struct Worker {
     pub(super) index: StackIndex,
     pub(super) plan: StackPlan,
     pub(super) identity: Identity,
+    pub(super) structure: StructureName,
     /// Each DVIPA with its stand-in and 64 ports (or fewer) that are claimed by number.
     pub(super) targets: Vec<Place>,
     pub(super) tide: Tide,
@@ -87,7 +94,7 @@ pub(super) struct Tally {
 struct Running {
     worker: Worker,
     stack: Stack,
-    link: Arc<SocketFacility>,
+    link: Arc<Link>,
     start: u64,
     listener: TcpListener,
     open: VecDeque<Open>,
@@ -128,9 +135,10 @@ impl Worker {
         DevError::Stack { name: self.plan.name.to_string(), source }
     }
 
-    fn link(&self, path: &std::path::Path) -> io::Result<Arc<SocketFacility>> {
-        let tap = Tap { stack: self.index, witness: Arc::clone(&self.shared.witness) };
-        SocketFacility::connect(path, Arc::new(tap)).map(Arc::new)
+    fn link(&self, path: &std::path::Path) -> Result<Arc<Link>, DevError> {
+        let ear = Ear { stack: self.index, witness: Arc::clone(&self.shared.witness) };
+        let facility = RemoteFacility::connect(&Door::Unix(path.to_owned()), self.structure, RemoteOptions::default())?;
+        Ok(Arc::new(Tapped::new(facility, ear)))
     }
 }
 
@@ -138,7 +146,7 @@ impl Running {
     fn begin(worker: Worker) -> Result<Self, DevError> {
         let listener = super::connection::listen().map_err(|error| worker.network("no listener on loopback", error))?;
         let door = worker.shared.door();
-        let link = worker.link(&door.path).map_err(DevError::Socket)?;
+        let link = worker.link(&door.path)?;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&worker.seed.to_le_bytes());
         // No agent's lock: whoever attaches here came through this run's own socket.
@@ -339,7 +347,7 @@ impl Running {
             let door = self.worker.shared.door();
             // From here on the checker hears nothing more of the old connection.
             self.link.close();
-            let attached = self.worker.link(&door.path).map_err(DevError::Socket).and_then(|link| {
+            let attached = self.worker.link(&door.path).and_then(|link| {
                 self.link = link;
                 let facility: Arc<dyn Facility> = Arc::clone(&self.link) as Arc<dyn Facility>;
                 self.stack.reattach(facility).map_err(|error| self.worker.stack_error(error))
@@ -353,7 +361,7 @@ impl Running {
                     return Ok(());
                 }
                 // It was killed again before it answered.
-                Err(DevError::Socket(_) | DevError::Stack { source: StackError::Unreachable { .. }, .. })
+                Err(DevError::Service(_) | DevError::Stack { source: StackError::Unreachable { .. }, .. })
                     if self.worker.shared.clock.now_us() - began_us < ATTACH_US_MAX => {}
                 Err(error) => return Err(error),
             }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod follow;
+mod leash;
 mod line;
 mod logs;
 mod notify;
@@ -71,6 +72,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     }
     open::refuse_doors(&config)?;
     let signals = Signals::heed()?;
+    if args.leash {
+        leash::watch(signals.stop());
+    }
     let logs = logs::start(&config, args.json);
     let notifier = Notifier::of_environment();
     notifier.status("opening the stores");

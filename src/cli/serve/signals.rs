@@ -31,6 +31,11 @@ impl Signals {
         Ok(signals)
     }
 
+    /// What the first signal sets, for whatever else ends the service.
+    pub(super) fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
+    }
+
     pub(super) fn is_told_to_stop(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }

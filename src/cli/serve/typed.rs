@@ -47,6 +47,12 @@ pub(crate) struct ServeArgs {
     /// How they are logged, on standard error: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// How long a released port is held back from other stacks, ms: 1,000 to 86,400,000
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(1_000..=86_400_000))]
+    quarantine_ms: Option<u64>,
+    /// End in order when standard input ends
+    #[arg(long, hide = true)]
+    pub(super) leash: bool,
     /// What is told as JSON, one object on one line
     #[arg(long)]
     pub(crate) json: bool,
@@ -67,6 +73,7 @@ impl ServeArgs {
         say("--structure", "structure.name", self.structure.name().map(|name| name.to_string()));
         say("--init", "init", self.init.then(|| true.to_string()));
         say("--allow-network-fs", "store.allow_network_fs", self.allow_network_fs.then(|| true.to_string()));
+        say("--quarantine-ms", "store.quarantine", self.quarantine_ms.map(|ms| format!("{ms}ms")));
         say("--log-level", "log.level", self.log_level.clone());
         say("--log-format", "log.format", self.log_format.clone());
         let sockets = self.uds.iter().map(|path| format!("unix:{}", path.display()));

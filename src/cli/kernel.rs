@@ -12,18 +12,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One row of the kernel's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     /// Its own address, IPv4-mapped ones as IPv4.
-    pub(super) address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Its own port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// 0 when no process has it open any more: it is being wound up.
-    pub(super) inode: u64,
+    pub(crate) inode: u64,
 }
 
 /// Whose socket stands in the way of a bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blocker {
+pub(crate) enum Blocker {
     /// One that this process has open.
     Ours,
     /// One that no process has open any more.
@@ -38,7 +38,7 @@ pub(super) enum Blocker {
 ///
 /// # Errors
 /// What reading the tables says. A kernel without IPv6 has only one of them.
-pub(super) fn sockets() -> io::Result<Vec<Socket>> {
+pub(crate) fn sockets() -> io::Result<Vec<Socket>> {
     let mut found = read_table("/proc/net/tcp")?;
     match read_table("/proc/net/tcp6") {
         Ok(more) => found.extend(more),
@@ -50,7 +50,7 @@ pub(super) fn sockets() -> io::Result<Vec<Socket>> {
 
 /// Ports on which a bind to `address` would meet a socket: those of the address itself and those
 /// of sockets bound to every address.
-pub(super) fn ports_in_use(sockets: &[Socket], address: IpAddr) -> BTreeSet<u16> {
+pub(crate) fn ports_in_use(sockets: &[Socket], address: IpAddr) -> BTreeSet<u16> {
     sockets.iter().filter(|socket| meets(socket, address)).map(|socket| socket.port).collect()
 }
 
@@ -58,7 +58,7 @@ pub(super) fn ports_in_use(sockets: &[Socket], address: IpAddr) -> BTreeSet<u16>
 ///
 /// # Errors
 /// As [`sockets`].
-pub(super) fn blocker(address: IpAddr, port: u16) -> io::Result<Blocker> {
+pub(crate) fn blocker(address: IpAddr, port: u16) -> io::Result<Blocker> {
     let met: Vec<_> = sockets()?.into_iter().filter(|s| s.port == port && meets(s, address)).collect();
     Ok(judge(&met, &own_inodes()?))
 }

@@ -1,19 +1,28 @@
 //! Who the stacks of this machine say they are: machine, kernel boot, process.
 #![forbid(unsafe_code)]
 
-use super::error::DevError;
 use crate::ident::BootId;
 use crate::ident::Identity;
 use crate::ident::MachineId;
 use crate::ident::ProcessId;
 
+/// Why nobody can say who this is.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub(crate) struct Unidentified {
+    /// What was tried.
+    pub(crate) what: &'static str,
+    /// What the system says.
+    pub(crate) source: std::io::Error,
+}
+
 /// This machine, under this boot of its kernel, as a new process.
 ///
 /// # Errors
-/// [`DevError::System`] without a boot id or a source of randomness.
-pub(super) fn here() -> Result<Identity, DevError> {
+/// [`Unidentified`] without a boot id or a source of randomness.
+pub(crate) fn here() -> Result<Identity, Unidentified> {
     let boot = read("/proc/sys/kernel/random/boot_id");
-    let boot = boot.map_err(|source| DevError::System { what: "the kernel's boot id cannot be read", source })?;
+    let boot = boot.map_err(|source| Unidentified { what: "the kernel's boot id cannot be read", source })?;
     // A container without a machine id is told apart by its host name.
     let machine = read("/etc/machine-id").or_else(|_| read("/proc/sys/kernel/hostname")).unwrap_or_default();
     Ok(Identity { machine: MachineId(number(&machine)), boot: BootId(number(&boot)), process: ProcessId(random()?) })
@@ -22,9 +31,9 @@ pub(super) fn here() -> Result<Identity, DevError> {
 /// 64 random bits.
 ///
 /// # Errors
-/// [`DevError::System`] if the system has none.
-pub(super) fn random() -> Result<u64, DevError> {
-    let failed = |error: getrandom::Error| DevError::System {
+/// [`Unidentified`] if the system has none.
+pub(crate) fn random() -> Result<u64, Unidentified> {
+    let failed = |error: getrandom::Error| Unidentified {
         what: "the system's random source failed",
         source: std::io::Error::other(error),
     };
