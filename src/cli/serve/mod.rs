@@ -34,9 +34,8 @@ Examples:
   portplex serve --init --data /srv/ports                  # make the store once, then serve it
   portplex serve --data /srv/ports --uds /run/portplex.sock
   portplex serve --data /srv/ports --listen 127.0.0.1:0    # a port that is free; it says which
-
-  portplex serve --data /srv/ports --listen 10.0.0.1:7678 \\
-    --tls-cert pki/facility.pem --tls-key pki/facility.key --tls-client-ca pki/ca.pem
+  portplex serve --data /srv/ports --listen 10.0.0.1:7678 --tls-client-ca portplex-pki/ca.pem \\
+    --tls-cert portplex-pki/facility.example.pem --tls-key portplex-pki/facility.example.key
 
 The contract is portplex.v1 over gRPC; health and reflection are served too. Plain TCP is loopback
 only. Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert`
@@ -128,7 +127,9 @@ fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Res
 fn doors(args: &ServeArgs) -> Result<Vec<Door>, Failure> {
     let listen = args.listen.or(args.uds.is_none().then_some(LISTEN_DEFAULT));
     let tcp = listen.map(|address| args.tls.door(address));
-    if let Some(Door::Tcp(address)) = tcp.as_ref().filter(|door| matches!(door, Door::Tcp(at) if !at.ip().is_loopback())) {
+    if let Some(Door::Tcp(address)) =
+        tcp.as_ref().filter(|door| matches!(door, Door::Tcp(at) if !at.ip().is_loopback()))
+    {
         return Err(refused(ServeError::NotLoopback { address: *address }));
     }
     Ok(args.uds.clone().map(Door::Unix).into_iter().chain(tcp).collect())
