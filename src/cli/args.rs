@@ -1,6 +1,8 @@
 //! What was typed: the tree of verbs, and help that is complete at every one of them.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "service")]
+use super::cert::CertArgs;
 use super::connector::ConnectorArgs;
 #[cfg(feature = "service")]
 use super::dev::DevArgs;
@@ -39,6 +41,9 @@ pub(crate) enum Verb {
     /// Run a stack on this machine, and take ports from it
     #[cfg(feature = "service")]
     Stack(StackArgs),
+    /// Make a small private CA and certificates for services, stacks, operators and readers
+    #[cfg(feature = "service")]
+    Cert(CertArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it

@@ -55,7 +55,8 @@ impl ClientTls {
                 AlertDescription::CertificateExpired => format!(
                     "the service says that the time of this client's certificate is over: look at {certificate}, and at both clocks"
                 ),
-                AlertDescription::UnknownCA => format!(
+                // The second: a CA of the same name, and another key.
+                AlertDescription::UnknownCA | AlertDescription::DecryptError => format!(
                     "the service does not know the CA of this client's certificate: look at {certificate}, and at the service's client CA file"
                 ),
                 AlertDescription::AccessDenied => format!(
@@ -79,7 +80,7 @@ impl ClientTls {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     "the service's certificate is not valid yet: look at both clocks".to_owned()
                 }
-                CertificateError::UnknownIssuer => {
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     format!(
                         "the service's certificate is not signed by a CA in {ca}: is this the right service and the right file?"
                     )

@@ -23,7 +23,7 @@ pub use peer::{How, Peer, Role, RoleError};
 pub(crate) use rules::is_grpc;
 pub use rules::{Act, Denied};
 pub(crate) use tls::TlsDoor;
-pub use tls::{Reloaded, Tls};
+pub use tls::{Reloaded, Tls, look};
 pub use tls_error::TlsError;
 pub use uids::{Allowed, UidMap, UidRowError};
 pub(crate) use verifier::WITH_NAMES;

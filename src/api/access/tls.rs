@@ -124,6 +124,19 @@ fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
     TlsError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
+/// What every certificate of a PEM file says, in their order; whether it is to be believed, and whether
+/// its time is over, is not looked at.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn look(path: &Path) -> Result<Vec<CertificateFacts>, TlsError> {
+    let of = |certificate: &CertificateDer<'_>| {
+        CertificateFacts::of(certificate)
+            .map_err(|error| TlsError::Unusable { path: path.to_owned(), reason: error.to_string() })
+    };
+    read_chain(path)?.iter().map(of).collect()
+}
+
 /// The certificates of a file, one at least.
 pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);

@@ -30,14 +30,14 @@ const SWEEP_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn drive(line: Arc<Line>) {
     let mut pause_ms = PAUSE_MS_MIN;
     loop {
-        let fault = match converse(&line).await {
-            Ended::NeverStood(fault) => fault,
+        match converse(&line).await {
+            Ended::NoStream(fault) => line.close(fault, true),
+            Ended::NeverStood(fault) => line.close(fault, false),
             Ended::Broke(fault) => {
                 pause_ms = PAUSE_MS_MIN;
-                fault
+                line.close(fault, false);
             }
-        };
-        line.close(fault);
+        }
         // Half of it to all of it: many clients of one service do not come back in step.
         tokio::time::sleep(Duration::from_millis(pause_ms / 2 + random_u64() % (pause_ms / 2 + 1))).await;
         pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
@@ -45,7 +45,9 @@ pub(super) async fn drive(line: Arc<Line>) {
 }
 
 enum Ended {
-    /// Nothing was ever answered on it: the pauses go on growing.
+    /// None was made.
+    NoStream(RemoteError),
+    /// No call was ever answered on it: the pauses go on growing.
     NeverStood(RemoteError),
     Broke(RemoteError),
 }
@@ -57,7 +59,7 @@ async fn converse(line: &Line) -> Ended {
             line.open(stream);
             answers
         }
-        Err(fault) => return Ended::NeverStood(fault),
+        Err(fault) => return Ended::NoStream(fault),
     };
     let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
     let mut sweep = tokio::time::interval(SWEEP_EVERY);

@@ -46,6 +46,8 @@ struct State {
     presences: Presences,
     /// What the last try to connect met.
     fault: Option<RemoteError>,
+    /// Waiting does not help against it.
+    is_final: bool,
     /// The same, kept when the next one succeeds.
     last_fault: Option<RemoteError>,
     /// The service asked not to be asked before.
@@ -92,8 +94,9 @@ pub(super) enum Waiting {
 
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
-        let (presences, lease_ms, over) = (Presences::default(), 0, false);
-        let state = State { live: None, presences, fault: None, last_fault: None, not_before: None, lease_ms, over };
+        let (presences, lease_ms, over, is_final) = (Presences::default(), 0, false, false);
+        let (live, fault, last_fault, not_before) = (None, None, None, None);
+        let state = State { live, presences, fault, is_final, last_fault, not_before, lease_ms, over };
         Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -115,13 +118,19 @@ impl Line {
         state.live =
             Some(Live { calls, channel, in_flight_max, last, waiting: HashMap::new(), parts: HashMap::new(), rows: 0 });
         state.fault = None;
+        state.is_final = false;
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The stream is no more, or none came to be: everybody who waits hears `Gone`.
-    pub(super) fn close(&self, fault: RemoteError) {
+    /// The stream is no more, or, with `never_was`, none came to be: everybody who waits hears `Gone`.
+    pub(super) fn close(&self, fault: RemoteError, never_was: bool) {
+        let is_final = matches!(
+            fault,
+            RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
+        );
         let mut state = self.state.lock();
+        state.is_final = never_was && is_final;
         state.last_fault = Some(fault.clone());
         state.fault = Some(fault);
         let gone = state.live.take();
@@ -166,13 +175,7 @@ impl Line {
     /// that this client may not, is said at once.
     pub(super) fn wait_connected(&self, patience: Duration) -> Result<(), RemoteError> {
         let mut state = self.state.lock();
-        let is_final = |fault: &RemoteError| {
-            matches!(
-                fault,
-                RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
-            )
-        };
-        let is_waiting = |state: &mut State| state.live.is_none() && !state.fault.as_ref().is_some_and(is_final);
+        let is_waiting = |state: &mut State| state.live.is_none() && !state.is_final;
         self.changed.wait_while_for(&mut state, is_waiting, patience);
         match (&state.live, &state.fault) {
             (Some(_), _) => Ok(()),

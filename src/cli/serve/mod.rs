@@ -45,9 +45,8 @@ Examples:
   portplex serve --print-config > portplex.toml            # every key, with its default
   portplex serve --config portplex.toml --set log.level=debug
   PORTPLEX_SERVE_LOG_FORMAT=json portplex serve --config portplex.toml
-
-  portplex serve --data /srv/ports --listen 10.0.0.1:7678 \\
-    --tls-cert pki/facility.pem --tls-key pki/facility.key --tls-client-ca pki/ca.pem
+  portplex serve --data /srv/ports --listen 10.0.0.1:7678 --tls-client-ca portplex-pki/ca.pem \\
+    --tls-cert portplex-pki/facility.example.pem --tls-key portplex-pki/facility.example.key
 
 The contract is portplex.v1 over gRPC; health and reflection are served too. Several structures are
 served side by side: one [[structure]] table each in the configuration. Plain TCP is loopback only.
