@@ -83,9 +83,9 @@ impl OperatorClient {
     /// [`OperatorError::Remote`].
     pub fn connect(door: &Door, options: RemoteOptions) -> Result<Self, OperatorError> {
         let (runtime, handle) = super::runtime_of(&options)?;
-        let connecting = tokio::time::timeout(options.patience, drive::channel(door, &options));
+        let connecting = async { tokio::time::timeout(options.patience, drive::channel(door, &options)).await };
         let unreachable = |reason: String| RemoteError::Unreachable { door: door.to_string(), reason };
-        let channel = handle.block_on(async { connecting.await });
+        let channel = handle.block_on(connecting);
         let channel = channel.unwrap_or_else(|_| Err("it does not answer in time".to_owned())).map_err(unreachable)?;
         Ok(Self { door: door.clone(), channel, handle, runtime })
     }

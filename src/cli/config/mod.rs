@@ -120,7 +120,7 @@ fn at(said: &Said, error: &str) -> String {
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
+    near.first().map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
 /// What differs between two configurations.

@@ -15,7 +15,8 @@ fn the_unit_file_starts_reloads_and_ends_the_service_as_it_wants_to_be() {
     let typed = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/")).expect("a command");
     let understood = portplex::cli::is_understood(typed.split_whitespace().map(std::ffi::OsString::from));
     assert_eq!(understood, Ok(()), "{typed}");
-    for line in ["Type=notify-reload", "WatchdogSec=", "NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory="]
+    for line in
+        ["Type=notify", "ExecReload=", "WatchdogSec=", "NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory="]
     {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line}");
     }
