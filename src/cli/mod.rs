@@ -1,9 +1,9 @@
 //! The command line: what was typed, one file per verb, and what is shown.
 //!
 //! Results go to standard output, messages to standard error. `exit` is the one place that gives a
-//! failure its number; `output` the one that writes. Every verb but `dev`, `serve`, `connector fail`,
-//! `connector clean-up` and `store init | adopt | resume | restore | exercise` reads only and changes
-//! no byte of a store.
+//! failure its number; `output` the one that writes. Every verb but `dev`, `serve`, `connector fail |
+//! clean-up | disconnect`, `dvipa define | delete | drain | policy` and `store init | adopt | resume |
+//! restore | checkpoint | exercise` reads only and changes no byte of a store.
 #![forbid(unsafe_code)]
 
 mod act;
@@ -16,6 +16,7 @@ mod connector;
 #[cfg(feature = "service")]
 mod dev;
 mod display;
+mod dvipa;
 mod exercise;
 mod exit;
 mod explain;
@@ -77,6 +78,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
         Verb::Connector(args) => (args.is_json(), args.run()),
+        Verb::Dvipa(args) => (args.is_json(), args.run()),
         Verb::Profile(args) => (args.is_json(), args.run()),
     };
     match done {

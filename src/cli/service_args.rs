@@ -12,6 +12,8 @@ use crate::api::RemoteFacility;
 use crate::api::RemoteOptions;
 use crate::api::access::ClientTls;
 use crate::ident::StructureName;
+use crate::structure::Structure;
+use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -104,6 +106,7 @@ impl ServiceArgs {
     }
 
     /// Connects as a stack does: to the structure that was named, or the only one that is hosted there.
+    #[allow(dead_code, reason = "for verbs that are stacks")]
     pub(crate) fn connect(&self) -> Result<RemoteFacility, Failure> {
         let structure = match self.structure.name() {
             Some(name) => name,
@@ -131,9 +134,38 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// For messages: which service and which structure.
-    pub(crate) fn place(&self) -> String {
-        format!("{} {}", self.client.door(), self.structure)
+    /// The whole state as of one lsn.
+    pub(crate) fn state(&self) -> Result<Structure, Failure> {
+        let items = self.client.snapshot(self.structure)?;
+        Structure::import(items.into_iter()).map_err(|error| {
+            let door = self.client.door();
+            Failure::told(
+                Exit::Refused,
+                format!("{door}: its state is not understood: {error}; do both sides run the same release?"),
+            )
+        })
+    }
+}
+
+impl Place {
+    /// How a command line names it, for commands that are shown.
+    pub(crate) fn argument(&self) -> String {
+        match self {
+            Self::Store(dir) => dir.display().to_string(),
+            Self::Service(operator) => {
+                format!("--service {} --structure {}", operator.client.door(), operator.structure)
+            }
+        }
+    }
+}
+
+/// For messages.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(dir) => write!(f, "{}", dir.display()),
+            Self::Service(operator) => write!(f, "{} {}", operator.client.door(), operator.structure),
+        }
     }
 }
 

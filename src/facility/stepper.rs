@@ -24,7 +24,6 @@ use crate::structure::Request;
 use crate::structure::Structure;
 use crate::wal::StoreError;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A facility that moves only when it is told to.

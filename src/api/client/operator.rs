@@ -83,11 +83,11 @@ impl OperatorClient {
     /// [`OperatorError::Remote`].
     pub fn connect(door: &Door, options: RemoteOptions) -> Result<Self, OperatorError> {
         let (runtime, handle) = super::runtime_of(&options)?;
-        let connecting = tokio::time::timeout(options.patience, dial::dial(door, options.tls.as_ref()));
-        let dialled = handle.block_on(async { connecting.await });
+        let patience = options.patience;
+        let connecting = async { tokio::time::timeout(patience, dial::dial(door, options.tls.as_ref())).await };
         let late =
             || RemoteError::Unreachable { door: door.to_string(), reason: "it does not answer in time".to_owned() };
-        let channel = dialled.unwrap_or_else(|_| Err(late()))?.channel;
+        let channel = handle.block_on(connecting).unwrap_or_else(|_| Err(late()))?.channel;
         Ok(Self { door: door.clone(), channel, handle, runtime })
     }
 

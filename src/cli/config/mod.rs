@@ -72,6 +72,10 @@ fn assemble(
 ) -> Result<Config, String> {
     let mut config = Config::default();
     let parsed = file.map(|(name, text)| file::parse(name, text)).transpose()?.unwrap_or_default();
+    let typed = flags.iter().find(|said| said.key.starts_with("structure."));
+    if let Some(said) = typed.filter(|_| !parsed.structures.is_empty()) {
+        return Err(at(said, "the configuration lists its structures: say it there"));
+    }
     let said = parsed.said.into_iter().chain(of_environment(environment)?).chain(flags.iter().cloned());
     for said in said {
         keys::set(&mut config, &said.key, &said.value).map_err(|error| at(&said, &error))?;
@@ -116,7 +120,7 @@ fn at(said: &Said, error: &str) -> String {
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
+    near.first().map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
 /// What differs between two configurations.

@@ -16,7 +16,7 @@ pub(crate) fn print(config: &Config) -> String {
          # Times are \"500ms\", \"30s\", \"15m\", \"24h\", \"180d\"; sizes \"64KiB\", \"16MiB\", \"8GiB\". An empty text is\n\
          # nothing. A variable of the environment comes before the file: {ENVIRONMENT}LOG_LEVEL is level in\n\
          # [log]; a flag comes before both: --set log.level=debug. SIGHUP reads the file again; what a running\n\
-         # service takes over is marked (reload), all else counts from the next start on.\n"
+         # service takes over is marked (reload), all else counts from the next start on.\n\n"
     );
     let mut section = "";
     for key in keys::SERVICE {

@@ -1,4 +1,4 @@
-//! `portplex log`: the log of a store, record by record; changes no byte.
+//! `portplex log`: the log of a store, record by record, and the events of a service; changes no byte.
 #![forbid(unsafe_code)]
 
 mod dump;
@@ -6,6 +6,7 @@ mod names;
 mod shape;
 mod verify;
 mod wall;
+mod watch;
 
 pub(crate) use names::Names;
 pub(crate) use wall::rfc3339;
@@ -44,12 +45,16 @@ enum LogVerb {
     /// Read every segment from its first byte to its end and check all of it
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(OfflineArgs),
+    /// Follow a running service: every event as it happens
+    #[command(after_long_help = watch::EXAMPLES)]
+    Watch(watch::WatchArgs),
 }
 
 impl LogArgs {
     pub(crate) fn is_json(&self) -> bool {
         match &self.verb {
             LogVerb::Dump(args) | LogVerb::Verify(args) => args.json,
+            LogVerb::Watch(args) => args.json,
         }
     }
 
@@ -57,6 +62,7 @@ impl LogArgs {
         match &self.verb {
             LogVerb::Dump(args) => dump::run(args),
             LogVerb::Verify(args) => verify::run(args),
+            LogVerb::Watch(args) => watch::run(args),
         }
     }
 }
