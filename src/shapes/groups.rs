@@ -1,6 +1,7 @@
 //! The groups of one list that are in use, and as JSON.
 #![forbid(unsafe_code)]
 
+use super::state::Held;
 use super::state::List;
 use super::state::Quarantined;
 use crate::ident::ConnectorName;
@@ -35,6 +36,8 @@ pub(crate) struct Holder<'a> {
     pub(crate) connector: &'a ConnectorName,
     pub(crate) lsn: Lsn,
     pub(crate) mask: PortMask,
+    /// Taken from a stack's report: its lsn is of a history that was lost.
+    pub(crate) adopted: bool,
 }
 
 /// The groups of a list that are in use, by number.
@@ -42,8 +45,9 @@ pub(crate) fn used(list: &List) -> BTreeMap<GroupNumber, Used<'_>> {
     let mut groups: BTreeMap<GroupNumber, Used<'_>> = BTreeMap::new();
     for member in &list.members {
         for held in &member.grants {
-            let holder = Holder { connector: &member.connector, lsn: held.lsn, mask: held.mask };
-            groups.entry(held.group).or_default().holders.push(holder);
+            let Held { lsn, group, mask, adopted } = *held;
+            let holder = Holder { connector: &member.connector, lsn, mask, adopted };
+            groups.entry(group).or_default().holders.push(holder);
         }
     }
     for ports in &list.quarantine {

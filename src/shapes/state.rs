@@ -60,6 +60,8 @@ pub(crate) struct Held {
     pub(crate) lsn: Lsn,
     pub(crate) group: GroupNumber,
     pub(crate) mask: PortMask,
+    /// Taken from a stack's report: its lsn is of a history that was lost.
+    pub(crate) adopted: bool,
 }
 
 /// Ports in quarantine.
@@ -153,9 +155,9 @@ impl State {
                     members.push(Member { connector: state.connectors[place].name.clone(), grants: Vec::new() });
                     state.connectors[place].lists += 1;
                 }
-                Item::Grant { lsn, member, group, mask, .. } => {
+                Item::Grant { lsn, member, group, mask, number } => {
                     let Some(&(list, member, connector)) = member_places.get(&member) else { continue };
-                    state.lists[list].members[member].grants.push(Held { lsn, group, mask });
+                    state.lists[list].members[member].grants.push(Held { lsn, group, mask, adopted: number == 0 });
                     state.connectors[connector].grants += 1;
                     state.connectors[connector].ports += mask.count();
                 }

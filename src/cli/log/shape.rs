@@ -10,7 +10,7 @@ use crate::structure::Event;
 use crate::structure::Stamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A line of `log dump --json`.
 pub(crate) struct Line(Fields);
