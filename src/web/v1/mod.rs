@@ -18,6 +18,7 @@ use crate::ident::WallMs;
 use crate::shapes::wall::rfc3339;
 use crate::structure::ListView;
 use axum::Router;
+use axum::extract::OriginalUri;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::HeaderValue;
@@ -66,7 +67,7 @@ async fn openapi(uri: Uri) -> Result<Response, Problem> {
     Ok((headers, DESCRIPTION).into_response())
 }
 
-async fn nothing(uri: Uri) -> Problem {
+async fn nothing(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::UnknownPath { path: echo(uri.path()) }
 }
 
