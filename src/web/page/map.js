@@ -39,6 +39,8 @@ export class GroupMap {
     this.map.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     setInterval(() => this.tick(), 1000);
+    new ResizeObserver(() => this.rule()).observe(this.map);
+    this.hide();
   }
 
   // Another list is shown: nothing of the last one stays.
@@ -196,9 +198,19 @@ export class GroupMap {
     if (group !== null) this.cells[group].setAttribute("aria-selected", "true");
   }
 
+  // Nothing is looked at: how to look at something.
   hide() {
-    this.detail.hidden = true;
-    this.detail.parentElement.classList.remove("open");
+    this.detail.classList.remove("pinned");
+    this.detail.replaceChildren(el("p", { class: "quiet" }, "Point at a group, or choose one, to see who holds its 64 ports, since when, and what is in quarantine."));
+  }
+
+  // The first port of each row.
+  rule() {
+    const columns = this.columns();
+    if (columns === this.ruled) return;
+    this.ruled = columns;
+    const rows = Array.from({ length: GROUPS / columns }, (_, row) => el("span", {}, String(row * columns * 64)));
+    byId("ruler").replaceChildren(...rows);
   }
 
   tell(group, pinned) {
@@ -208,16 +220,14 @@ export class GroupMap {
     const close = pinned ? [el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this.close() }, "×")] : [];
     const focused = this.detail.contains(document.activeElement);
     this.detail.replaceChildren(
-      el("div", { class: "head" }, el("h3", { id: "detail-title" }, `Group ${group}`), ...close),
+      el("div", { class: "head" }, el("h3", {}, `Group ${group}`), ...close),
       el("p", { class: "quiet" }, `ports ${first}–${first + 63}`),
       this.strip(used),
       ...(used?.holders ?? []).map((holder) => this.holder(holder, first)),
       ...(used?.quarantine ?? []).map((resting) => this.resting(resting, first)),
       ...(used ? [] : [el("p", {}, sign === " " ? "The explicit-bind pool cannot give ports of this group." : "Free: nobody holds a port of it.")]),
     );
-    this.detail.hidden = false;
-    // A panel that comes with the pointer must not push the map about: its place is there at once.
-    this.detail.parentElement.classList.add("open");
+    this.detail.classList.toggle("pinned", pinned);
     if (focused) this.detail.querySelector("button")?.focus();
     this.tick();
   }

@@ -27,7 +27,7 @@ export function warnings({ warnings, left_out }) {
       ),
     ),
   );
-  say(byId("warnings-count"), warnings.length ? String(warnings.length + left_out) : "nothing");
+  say(byId("warnings-count"), warnings.length ? String(warnings.length + left_out) : "none");
   byId("warnings-more").hidden = left_out === 0;
   say(byId("warnings-more"), `and ${number(left_out)} more: see /v1/structures/…/warnings`);
 }
@@ -140,7 +140,7 @@ export function stacks(all, more) {
         "tr",
         {},
         el("td", { class: "name" }, stack.connector),
-        el("td", {}, stack.state === "active" ? el("span", { class: "state-active" }, "● active") : el("span", { class: "state-failed" }, `▲ ${stack.state}`)),
+        el("td", { class: "word" }, stack.state === "active" ? el("span", { class: "state-active" }, "● active") : el("span", { class: "state-failed" }, `▲ ${stack.state}`)),
         el("td", { class: "num" }, number(stack.lists)),
         el("td", { class: "num" }, number(stack.grants)),
         el("td", { class: "num" }, number(stack.ports)),
