@@ -30,8 +30,7 @@ mod notice;
 mod output;
 mod profile;
 mod row;
-#[cfg(test)]
-mod sample;
+#[cfg(feature = "service")]
 mod serve;
 mod service_args;
 mod size;
@@ -39,10 +38,10 @@ mod source;
 mod splitmix;
 #[cfg(feature = "service")]
 mod stack;
-mod state;
 mod store;
 mod who;
 
+use crate::shapes::state;
 use args::Typed;
 use args::Verb;
 use clap::FromArgMatches;

@@ -51,6 +51,7 @@ use crate::ident::ConnectorName;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::structure::Actor;
+use crate::structure::ClockFloor;
 use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
@@ -101,7 +102,8 @@ pub struct LocalFacility {
     queue: Arc<Queue<Command>>,
     rings: Rings,
     report: RecoveryReport,
-    checkpointer: Arc<Checkpointer>,
+    pub(super) floor: ClockFloor,
+    pub(super) checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
     upkeep: Option<Upkeep>,
 }
@@ -133,7 +135,7 @@ impl LocalFacility {
         let opened = recovery::open(machine, dir, options, rings.clone())?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
-        let report = engine.report().clone();
+        let (report, floor) = (engine.report().clone(), engine.floor());
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, rings, clock) = (Arc::clone(&queue), rings.clone(), Arc::clone(&machine.clock));
@@ -142,7 +144,7 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, rings, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, rings, report, floor, checkpointer, writer, upkeep })
     }
 
     /// The history being written: the one that this open started, or one that began when granting was

@@ -28,6 +28,8 @@ use crate::api::Drained;
 use crate::api::Running;
 use crate::api::ServeError;
 use crate::api::Server;
+use crate::web::Ending;
+use crate::web::Web;
 use follow::Followers;
 use line::Line;
 use notify::Notifier;
@@ -78,8 +80,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let notifier = Notifier::of_environment();
     notifier.status("opening the stores");
     let opened = open::all(&config, args.json)?;
-    let running = match begin(args, &config, &opened) {
-        Ok(running) => running,
+    let (running, ending) = match begin(args, &config, &opened) {
+        Ok(begun) => begun,
         Err(failure) => {
             opened.close(args.json)?;
             return Err(failure);
@@ -97,12 +99,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         notifier.alive();
         std::thread::sleep(LOOK);
     }
-    end(args, running, followers, opened, &notifier)
+    end(args, (running, ending), followers, opened, &notifier)
 }
 
 /// Opens the doors, and says so.
-fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<Running, Failure> {
-    let mut server = Server::new(config.limits).access(config.access()).lease(config.lease);
+fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<(Running, Ending), Failure> {
+    let hosted = opened.stores.iter().map(|store| (store.name, Arc::clone(&store.facility)));
+    let Web { routes, ending } = Web::new(hosted.collect());
+    let mut server = Server::new(config.limits).access(config.access()).lease(config.lease).http(routes);
     for store in &opened.stores {
         server = server
             .host_local(store.name, &store.facility)
@@ -113,19 +117,20 @@ fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<Running, 
         Line::of("listening").tell_start(format!("listening at {door}"));
     }
     told::serving(opened, running.doors(), args.json)?;
-    Ok(running)
+    Ok((running, ending))
 }
 
 /// In order: no new call is taken, those that were are answered, every event is told, the stores close.
 fn end(
     args: &ServeArgs,
-    running: Running,
+    (running, ending): (Running, Ending),
     followers: Followers,
     opened: Opened,
     notifier: &Notifier,
 ) -> Result<Exit, Failure> {
     notifier.stopping();
     Line::of("draining").info("draining: calls that were taken are answered");
+    ending.end();
     let drained = running.stop(DRAIN);
     if drained == Drained::Cut {
         let text = "some callers were not answered in time: their next attach tells them";
