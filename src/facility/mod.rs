@@ -19,6 +19,8 @@ mod error;
 mod histories;
 mod local;
 mod options;
+mod packing;
+pub mod past;
 mod presence;
 mod progress;
 mod queue;

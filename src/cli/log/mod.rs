@@ -71,6 +71,7 @@ pub(crate) struct Placed<'a> {
 /// What a walk over the whole log found.
 pub(crate) struct Walked {
     pub(crate) replayed: Replayed,
+    pub(crate) packs: usize,
     pub(crate) segments: usize,
     pub(crate) frames: u64,
     pub(crate) records: u64,
@@ -80,8 +81,8 @@ pub(crate) struct Walked {
 
 /// A log that is read: no writer opens its store meanwhile.
 pub(crate) struct Log<'a> {
-    dir: &'a Path,
-    disk: Arc<dyn Disk>,
+    pub(crate) dir: &'a Path,
+    pub(crate) disk: Arc<dyn Disk>,
     _lock: Box<dyn LockGuard>,
     pub(crate) survey: Survey,
 }
@@ -127,9 +128,10 @@ impl<'a> Log<'a> {
         if let Some(failure) = stopped {
             return Err(failure);
         }
-        let (replayed, segments) = (walked?, self.survey.manifest.segments.len());
+        let manifest = &self.survey.manifest;
+        let (replayed, packs, segments) = (walked?, manifest.packs.len(), manifest.segments.len());
         let warnings = replayed.warnings.clone();
-        Ok(Walked { replayed, segments, frames, records, warnings })
+        Ok(Walked { replayed, packs, segments, frames, records, warnings })
     }
 }
 
@@ -162,7 +164,7 @@ pub(crate) fn walk_range(
 }
 
 /// Decodes the records of a frame.
-fn each(
+pub(crate) fn each(
     frame: &FrameInfo,
     payload: &[u8],
     see: &mut dyn FnMut(&Placed<'_>) -> Result<(), StoreError>,

@@ -1,11 +1,13 @@
 //! `portplex who`: who held a port at a time, and everybody who ever did, from the log; reads only.
 //!
-//! One pass over the log, in the memory of what is shown: the names at the place reached, and the
-//! holds of the one port. What the log no longer has is said to be unknown.
+//! One pass over what may be about the port, in the memory of what is shown: the names at the place
+//! reached, and the holds of the one port. What the log no longer has is said to be unknown.
 #![forbid(unsafe_code)]
 
+mod gaps;
 mod hold;
 mod kept;
+mod past;
 mod show;
 mod start;
 #[cfg(test)]
@@ -27,6 +29,10 @@ use crate::ident::Target;
 use crate::ident::Transport;
 use crate::ident::WallMs;
 use kept::Kept;
+use past::Asked;
+use past::Damage;
+use past::Followed;
+use past::Past;
 use show::Found;
 use start::Base;
 use std::collections::BTreeSet;
@@ -100,11 +106,13 @@ impl WhoArgs {
 
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
         let log = Log::open(&self.data)?;
-        let mut tracker = self.read(&log)?;
+        let Followed { tracker, now, warnings } = self.read(&log)?;
+        for warning in &warnings {
+            output::tell_warning(warning, self.json);
+        }
         if !tracker.has_list {
             return Err(self.no_list(&tracker));
         }
-        let now = tracker.finish();
         let asked = What::Port { of: self.port.of, port: self.port.port };
         let found = Found { what: asked.to_string(), transport: self.transport, at: self.at, now, tracker };
         if self.json {
@@ -119,28 +127,21 @@ impl WhoArgs {
         what::target(self.port.of, self.transport)
     }
 
-    /// All of the log; if it is damaged below a checkpoint, what is above that.
-    fn read(&self, log: &Log<'_>) -> Result<Tracker, Failure> {
+    /// All of the log that is about the port; if it is damaged below a checkpoint, what is above that.
+    fn read(&self, log: &Log<'_>) -> Result<Followed, Failure> {
         let manifest = &log.survey.manifest;
-        let begin = manifest.retired.lsn;
-        // The log alone has everything if it begins with the first record.
-        let entries = if begin == Lsn::ZERO { &[][..] } else { &manifest.checkpoints };
-        let mut base = None;
-        for entry in entries {
-            match Base::load(&self.data, entry, begin, self.target(), self.port.port) {
-                Ok(loaded) => {
-                    base = Some(loaded);
-                    break;
-                }
-                Err(error) => {
-                    let what = format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn);
-                    output::tell_warning(&what, self.json);
-                }
+        let mut skipped = 0;
+        let failure = loop {
+            let damage = match self.read_past(log, skipped) {
+                Ok(followed) => return Ok(followed),
+                Err(damage) => damage,
+            };
+            match damage.packs {
+                Some(packs) if packs > skipped => skipped = packs,
+                _ => break damage.failure,
             }
-        }
-        let failure = match self.walk(log, begin, base) {
-            Ok(tracker) => return Ok(tracker),
-            Err(failure) => failure,
+            let lsn = manifest.packs[skipped - 1].end.lsn;
+            output::tell_warning(&format!("nothing up to lsn {lsn} is known: {}", damage.failure), self.json);
         };
         if !matches!(failure.exit(), Exit::Corrupt | Exit::StorageFailed) {
             return Err(failure);
@@ -148,30 +149,49 @@ impl WhoArgs {
         for entry in &manifest.checkpoints {
             let base = Base::load(&self.data, entry, entry.lsn, self.target(), self.port.port);
             if let Ok(base) = base
-                && let Ok(tracker) = self.walk(log, entry.lsn, Some(base))
+                && let Ok(followed) = self.walk(log, entry.lsn, base)
             {
                 let lsn = entry.lsn;
                 output::tell_warning(
                     &format!("nothing up to lsn {lsn} is known, by a checkpoint: {failure}"),
                     self.json,
                 );
-                return Ok(tracker);
+                return Ok(followed);
             }
         }
         Err(failure)
     }
 
-    fn walk(&self, log: &Log<'_>, begin: Lsn, base: Option<Base>) -> Result<Tracker, Failure> {
+    /// What the packs and the log above them tell, without the `skipped` oldest packs.
+    fn read_past(&self, log: &Log<'_>, skipped: usize) -> Result<Followed, Damage> {
+        let asked = Asked { target: self.target(), port: self.port.port, at: self.at, limit: self.limit as usize };
+        let past = Past::open(log, asked, skipped)?;
+        past.read(&|| self.base(log, past.begin))
+    }
+
+    /// The older checkpoint that can be believed, for a log that begins above `begin`.
+    fn base(&self, log: &Log<'_>, begin: Lsn) -> Option<Base> {
+        for entry in &log.survey.manifest.checkpoints {
+            match Base::load(&self.data, entry, begin, self.target(), self.port.port) {
+                Ok(loaded) => return Some(loaded),
+                Err(error) => {
+                    let what = format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn);
+                    output::tell_warning(&what, self.json);
+                }
+            }
+        }
+        None
+    }
+
+    fn walk(&self, log: &Log<'_>, begin: Lsn, base: Base) -> Result<Followed, Failure> {
         let kept = Kept::new(self.at, self.limit as usize);
-        let mut tracker = Tracker::new(self.target(), self.port.port, begin, base, kept);
+        let mut tracker = Tracker::knowing(self.target(), self.port.port, begin, Some(base), None, kept);
         let walked = log.walk(Reading::Above(begin), &mut |placed| {
             tracker.see(placed);
             Ok(())
         })?;
-        for warning in &walked.warnings {
-            output::tell_warning(warning, self.json);
-        }
-        Ok(tracker)
+        let now = tracker.finish();
+        Ok(Followed { tracker, now, warnings: walked.warnings })
     }
 
     /// The log names no such list: what it does name that is like it.
