@@ -81,7 +81,7 @@ pub fn ready_key(list: u32) -> u64 {
 /// The records that gave the numbers in use their names: enough to know who every number of a later
 /// record is.
 #[derive(Clone, Debug)]
-pub(crate) struct Roster {
+pub struct Roster {
     is_complete: bool,
     connected: BTreeMap<u32, Aside>,
     attached: BTreeMap<u32, Aside>,
@@ -91,7 +91,8 @@ pub(crate) struct Roster {
 
 impl Roster {
     /// Before the first record that is kept; complete if there was none before it.
-    pub(crate) const fn new(is_complete: bool) -> Self {
+    #[must_use]
+    pub const fn new(is_complete: bool) -> Self {
         Self {
             is_complete,
             connected: BTreeMap::new(),
@@ -102,14 +103,20 @@ impl Roster {
     }
 
     /// As it was before the first record of a pack.
-    pub(crate) fn before(pack: &PackFile) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::CorruptPack`]; I/O.
+    pub fn before(pack: &PackFile) -> Result<Self, StoreError> {
         let mut roster = Self::new(false);
         roster.is_complete = read_roster(pack, &mut |aside| roster.learn(aside))?;
         Ok(roster)
     }
 
     /// As it was after the last record of a pack.
-    pub(crate) fn after(pack: &PackFile) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::CorruptPack`]; I/O.
+    pub fn after(pack: &PackFile) -> Result<Self, StoreError> {
         let mut roster = Self::before(pack)?;
         read_asides(pack, &mut |aside| roster.learn(aside))?;
         Ok(roster)
@@ -287,3 +294,21 @@ impl AsideReader {
 
 /// What stands before each record, in bytes.
 const FIELDS_SIZE: usize = 36;
+
+/// Makes a store whose history is all packs of at most `pack_frames` frames: see
+/// [`forge`](crate::wal::pack::forge). For tests and measurements.
+///
+/// # Errors
+/// As [`crate::wal::init`], and of writing packs.
+#[cfg(any(test, feature = "sim"))]
+pub fn forge_history(
+    machine: &super::Machine,
+    dir: &std::path::Path,
+    pack_frames: u64,
+    next: &mut crate::wal::pack::ForgedFrames<'_>,
+) -> Result<(), StoreError> {
+    let creation = crate::wal::Creation { structure: crate::ident::StructureName::default(), segment_size: 16 << 20 };
+    let seeds = crate::wal::Seeds { uuid: crate::ident::StoreUuid(0x9157), receipt_key: [7; 32] };
+    let disk = &machine.disk;
+    crate::wal::pack::forge(disk, dir, &creation, &seeds, &mut Roster::new(true), pack_frames, next)
+}

@@ -12,6 +12,7 @@ pub(crate) use wall::rfc3339;
 
 use super::exit::Exit;
 use super::exit::Failure;
+use super::size::counted;
 use super::store::OfflineArgs;
 use crate::disk::Disk;
 use crate::disk::LockGuard;
@@ -77,6 +78,14 @@ pub(crate) struct Walked {
     pub(crate) records: u64,
     /// What an operator should read.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Walked {
+    /// How many files it had, in words.
+    pub(crate) fn files(&self) -> String {
+        let segments = counted(self.segments, "segment");
+        if self.packs == 0 { segments } else { format!("{} and {segments}", counted(self.packs, "pack")) }
+    }
 }
 
 /// A log that is read: no writer opens its store meanwhile.

@@ -7,6 +7,8 @@
 mod gaps;
 mod hold;
 mod kept;
+#[cfg(test)]
+mod packed;
 mod past;
 mod show;
 mod start;
@@ -105,6 +107,16 @@ impl WhoArgs {
     }
 
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
+        let found = self.find()?;
+        if self.json {
+            output::print_json(&found.json())?;
+        } else {
+            output::print(&found.text())?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn find(&self) -> Result<Found, Failure> {
         let log = Log::open(&self.data)?;
         let Followed { tracker, now, warnings } = self.read(&log)?;
         for warning in &warnings {
@@ -114,13 +126,7 @@ impl WhoArgs {
             return Err(self.no_list(&tracker));
         }
         let asked = What::Port { of: self.port.of, port: self.port.port };
-        let found = Found { what: asked.to_string(), transport: self.transport, at: self.at, now, tracker };
-        if self.json {
-            output::print_json(&found.json())?;
-        } else {
-            output::print(&found.text())?;
-        }
-        Ok(Exit::Done)
+        Ok(Found { what: asked.to_string(), transport: self.transport, at: self.at, now, tracker })
     }
 
     fn target(&self) -> Target {

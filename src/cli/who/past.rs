@@ -27,7 +27,6 @@ use crate::ident::Target;
 use crate::ident::WallMs;
 use crate::structure::Change;
 use crate::wal::FrameInfo;
-use crate::wal::Manifest;
 use crate::wal::StoreError;
 use crate::wal::pack::Block;
 use crate::wal::pack::PackFile;
@@ -48,6 +47,8 @@ pub(super) struct Asked {
 pub(super) struct Past<'a> {
     log: &'a Log<'a>,
     asked: Asked,
+    /// How many of the oldest packs are left out.
+    skipped: usize,
     packs: Vec<Pack>,
     /// All blocks, in order: which pack, which of its blocks.
     blocks: Vec<(usize, usize)>,
@@ -101,14 +102,15 @@ impl<'a> Past<'a> {
         let manifest = &log.survey.manifest;
         let mut packs = Vec::new();
         for (number, entry) in manifest.packs.iter().enumerate().skip(skipped) {
-            let file = PackFile::open(&*log.disk, log.dir, manifest.uuid, entry).map_err(|error| damage(number, error))?;
+            let file =
+                PackFile::open(&*log.disk, log.dir, manifest.uuid, entry).map_err(|error| damage(number, error))?;
             packs.push(Pack { file, detail: OnceCell::new() });
         }
         let all = packs.iter().enumerate();
         let blocks = all.flat_map(|(pack, file)| (0..file.file.index().blocks.len()).map(move |block| (pack, block)));
         let blocks = blocks.collect();
         let begin = manifest.chain_before_pack(skipped).lsn;
-        Ok(Self { log, asked, packs, blocks, begin })
+        Ok(Self { log, asked, skipped, packs, blocks, begin })
     }
 
     /// Reads as much as the answer needs. `base` loads the older checkpoint, for a log whose beginning
@@ -273,7 +275,8 @@ impl<'a> Past<'a> {
         let Some(first) = manifest.history_of(lsn).map(|history| history.first) else { return Ok(None) };
         let place = self.blocks.partition_point(|place| self.block(*place).end.lsn < first);
         let mut moment = place.checked_sub(1).map(|before| moment_after(self.block(self.blocks[before])));
-        let Some((pack, number)) = self.blocks.get(place).copied().filter(|place| self.block(*place).first < first) else {
+        let Some((pack, number)) = self.blocks.get(place).copied().filter(|place| self.block(*place).first < first)
+        else {
             return Ok(moment);
         };
         let file = &self.packs[pack].file;
@@ -311,8 +314,7 @@ impl<'a> Past<'a> {
 
     /// Packs up to this one cannot be used.
     fn damage(&self, pack: usize, error: StoreError) -> Damage {
-        let skipped = skipped(&self.log.survey.manifest, self.begin);
-        damage(skipped + pack, error)
+        damage(self.skipped + pack, error)
     }
 }
 
@@ -349,11 +351,6 @@ impl Detail {
 fn moment_after(block: &Block) -> Moment {
     let stood_ms = block.boot_last.0.saturating_sub(block.stood.since.0);
     Moment { lsn: block.end.lsn, wall: Some(block.stood.wall), stood_ms }
-}
-
-/// How many of the oldest packs end at or below an lsn.
-fn skipped(manifest: &Manifest, begin: Lsn) -> usize {
-    manifest.packs.iter().take_while(|pack| pack.end.lsn <= begin && pack.first <= begin).count()
 }
 
 fn damage(pack: usize, error: StoreError) -> Damage {

@@ -19,6 +19,7 @@ use crate::disk::Disk;
 use crate::ident::Lsn;
 use crate::ident::WallMs;
 use crate::wal::constants::LOG_DIR;
+use crate::wal::constants::PACK_BLOCK_SIZE;
 use crate::wal::constants::PACK_MERGE_COUNT;
 use crate::wal::constants::PACK_SIZE_FULL;
 use crate::wal::entries::PackEntry;
@@ -34,6 +35,7 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackRun {
     run: Run,
+    block_size: usize,
 }
 
 /// A pack that was made and compared; nothing lists it yet.
@@ -70,7 +72,7 @@ impl PackRun {
             let Some(seal) = entry.sealed.filter(|seal| seal.end.lsn <= floor) else { break };
             bytes += seal.offset;
             if bytes >= segment_bytes {
-                return Some(Self { run: Run::Segments(index + 1) });
+                return Some(Self::of(Run::Segments(index + 1)));
             }
         }
         let count = manifest.packs.len();
@@ -82,7 +84,17 @@ impl PackRun {
             sum += pack.size;
             begin = index;
         }
-        (count - begin >= PACK_MERGE_COUNT).then_some(Self { run: Run::Packs(begin..count) })
+        (count - begin >= PACK_MERGE_COUNT).then(|| Self::of(Run::Packs(begin..count)))
+    }
+
+    const fn of(run: Run) -> Self {
+        Self { run, block_size: PACK_BLOCK_SIZE }
+    }
+
+    /// With blocks of another size, for tests that want many of them.
+    #[cfg(test)]
+    pub(crate) fn with_blocks_of(self, block_size: usize) -> Self {
+        Self { block_size, ..self }
     }
 
     /// Whether segments of so many bytes wait to be packed.
@@ -123,7 +135,7 @@ pub fn make(
     summary: &mut dyn Summary,
     pace: &mut Pace<'_>,
 ) -> Result<Pack, StoreError> {
-    let run = &run.run;
+    let (run, block_size) = (&run.run, run.block_size);
     let (packs, segments) = (run.packs(manifest).to_vec(), run.segments(manifest).to_vec());
     let numbers = [
         packs.first().map(|pack| pack.first_segment).or(segments.first().map(|segment| segment.number)),
@@ -133,7 +145,7 @@ pub fn make(
         return Err(StoreError::TooLarge { size: 0, count: 0, size_max: 0 });
     };
     let path = super::file_path(dir, first_segment, last_segment);
-    let made = write(disk, dir, manifest, run, [first_segment, last_segment], summary, pace)
+    let made = write(disk, dir, manifest, run, [first_segment, last_segment], block_size, summary, pace)
         .and_then(|entry| compare(disk, dir, manifest, run, &entry, pace).map(|()| entry))
         .and_then(|entry| {
             let log = dir.join(LOG_DIR);
@@ -149,12 +161,14 @@ pub fn make(
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "one caller, which has each of them")]
 fn write(
     disk: &dyn Disk,
     dir: &Path,
     manifest: &Manifest,
     run: &Run,
     [first_segment, last_segment]: [u64; 2],
+    block_size: usize,
     summary: &mut dyn Summary,
     pace: &mut Pace<'_>,
 ) -> Result<PackEntry, StoreError> {
@@ -166,7 +180,7 @@ fn write(
     let header = PackHeader { uuid: manifest.uuid, first_segment, last_segment, before: run.before(manifest), stood };
     let path = super::file_path(dir, first_segment, last_segment);
     let mut pace = |size| pace(size);
-    let mut writer = PackWriter::create(disk, path, header, summary, &mut pace)?;
+    let mut writer = PackWriter::create(disk, path, header, block_size, summary, &mut pace)?;
     run.feed(disk, dir, manifest, &mut |piece| writer.take(piece))?;
     writer.finish(first, wall)
 }

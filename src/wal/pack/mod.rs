@@ -18,14 +18,20 @@
 
 mod block;
 mod fault;
+#[cfg(any(test, feature = "sim"))]
+mod forge;
 mod index;
 mod make;
+#[cfg(any(test, feature = "sim"))]
+mod probe;
 mod read;
 mod source;
 mod varint;
 mod write;
 
 pub use fault::PackFault;
+#[cfg(any(test, feature = "sim"))]
+pub use forge::{ForgedFrame, ForgedFrames, forge};
 pub use index::Block;
 pub use index::PackHeader;
 pub use index::PackIndex;
@@ -38,6 +44,8 @@ pub use make::PackReport;
 pub use make::PackRun;
 pub use make::list;
 pub use make::make;
+#[cfg(any(test, feature = "sim"))]
+pub use probe::probe;
 pub use read::PackFile;
 pub(crate) use read::PackWalk;
 pub(crate) use read::check_presence;

@@ -37,6 +37,8 @@ pub(super) struct PackWriter<'a> {
     path: PathBuf,
     /// Where the next part goes.
     offset: u64,
+    /// A block takes frames until it has so many bytes, at most [`PACK_BLOCK_SIZE`].
+    block_size: usize,
     index: PackIndex,
     compressor: zstd::bulk::Compressor<'static>,
     summary: &'a mut dyn Summary,
@@ -61,6 +63,7 @@ impl<'a> PackWriter<'a> {
         disk: &dyn Disk,
         path: PathBuf,
         header: PackHeader,
+        block_size: usize,
         summary: &'a mut dyn Summary,
         pace: &'a mut Pace<'a>,
     ) -> Result<Self, StoreError> {
@@ -78,6 +81,7 @@ impl<'a> PackWriter<'a> {
             file,
             path,
             offset: 0,
+            block_size,
             index,
             compressor,
             summary,
@@ -138,7 +142,7 @@ impl<'a> PackWriter<'a> {
         self.records += u64::from(header.count);
         self.segment_offset += frame_size(payload.len());
         self.end = ChainEnd { lsn: header.last(), crc };
-        if self.frames.size() >= PACK_BLOCK_SIZE { self.end_block() } else { Ok(()) }
+        if self.frames.size() >= self.block_size { self.end_block() } else { Ok(()) }
     }
 
     fn end_block(&mut self) -> Result<(), StoreError> {
@@ -216,6 +220,13 @@ impl<'a> PackWriter<'a> {
         self.file.sync_data().map_err(failed(Operation::Sync))?;
         self.offset += bytes.len() as u64;
         if (self.pace)(bytes.len()) { Ok(()) } else { Err(StoreError::Stopped { path: self.path.clone() }) }
+    }
+
+    /// Sets the number of the last segment, where it was not known at the beginning.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn rename_segments(&mut self, last: u64) {
+        self.index.header.last_segment = last;
+        let _ = self.file.write_at(&self.index.header.encode(), 0);
     }
 
     /// Writes what is left, the index and the trailer, durably but for its name. `first` = the lowest
