@@ -79,6 +79,7 @@ fn of_store(error: &StoreError) -> Exit {
         StoreError::ManifestCorrupt { .. }
         | StoreError::SegmentMissing { .. }
         | StoreError::CorruptLog { .. }
+        | StoreError::CorruptPack { .. }
         | StoreError::CheckpointFile { .. }
         | StoreError::TailUnexpected { .. }
         | StoreError::BaseTooOld { .. } => Exit::Corrupt,

@@ -1,5 +1,5 @@
-//! The two threads beside the writer: one fills the spare segment and syncs the watermark, one
-//! makes checkpoints when they are due.
+//! The three threads beside the writer: one fills the spare segment and syncs the watermark, one
+//! makes checkpoints when they are due, one packs what became history.
 #![forbid(unsafe_code)]
 
 use super::checkpointer::Checkpointer;
@@ -27,6 +27,12 @@ const CHECKPOINT_TICK: Duration = Duration::from_millis(500);
 const CHECKPOINT_TICK_SHORT: Duration = Duration::from_millis(10);
 const CHECKPOINT_LOG_BYTES_FEW: u64 = 1 << 20;
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(30);
+/// How often it is asked whether history is to be packed, and how long after a failure.
+const PACK_TICK: Duration = Duration::from_secs(1);
+const PACK_RETRY: Duration = Duration::from_secs(60);
+/// Packing rests so many times as long as it works, and never so long at once.
+const PACK_REST: u64 = 3;
+const PACK_REST_MAX: Duration = Duration::from_millis(500);
 
 /// Threads that run until they are stopped.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ impl Upkeep {
 /// What a thread does.
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Starts both threads.
+/// Starts the threads.
 pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result<Upkeep, OpenError> {
     let stop = Arc::new(Stop::default());
     let mut upkeep = Upkeep { stop: Arc::clone(&stop), threads: Vec::new() };
@@ -79,10 +85,15 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
         move || tend_spare(&stop, &checkpointer, &spare, &watermark)
     };
     let check = {
-        let checkpointer = Arc::clone(checkpointer);
+        let (stop, checkpointer) = (Arc::clone(&stop), Arc::clone(checkpointer));
         move || make_checkpoints(&stop, &checkpointer)
     };
-    let works: [(&str, Work); 2] = [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check))];
+    let pack = {
+        let checkpointer = Arc::clone(checkpointer);
+        move || pack_history(&stop, &checkpointer)
+    };
+    let works: [(&str, Work); 3] =
+        [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check)), ("portplex-pack", Box::new(pack))];
     for (name, work) in works {
         match std::thread::Builder::new().name(name.into()).spawn(work) {
             Ok(thread) => upkeep.threads.push(thread),
@@ -149,4 +160,41 @@ fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {
         is_told = failed.is_some();
         pause = if is_told { CHECKPOINT_RETRY } else { tick };
     }
+}
+
+/// Packs history at a low pace: a quarter of the time, and each write is small and synced, so that
+/// commits find the disk free. Far behind, it does not rest.
+fn pack_history(stop: &Stop, checkpointer: &Checkpointer) {
+    let mut pause = PACK_TICK;
+    let mut told = None;
+    while !stop.wait(pause) {
+        let is_behind = checkpointer.is_packing_behind();
+        let mut begun = checkpointer.boot_ms();
+        let packed = checkpointer.pack_next(&mut |_| {
+            let rest =
+                if is_behind { Duration::ZERO } else { rest_after(checkpointer.boot_ms().0.saturating_sub(begun.0)) };
+            let goes_on = !stop.wait(rest);
+            begun = checkpointer.boot_ms();
+            goes_on
+        });
+        pause = match packed {
+            Ok(Some(_)) => Duration::ZERO,
+            Ok(None) => PACK_TICK,
+            Err(StoreError::Stopped { .. }) => return,
+            Err(error) => {
+                // The same one is told once: it is tried again and again.
+                let text = error.to_string();
+                if told.as_ref() != Some(&text) {
+                    checkpointer.alarm(format!("history could not be packed, it stays as it is: {text}"));
+                    told = Some(text);
+                }
+                PACK_RETRY
+            }
+        };
+    }
+}
+
+/// How long packing rests after it worked for so many ms.
+fn rest_after(worked_ms: u64) -> Duration {
+    Duration::from_millis((worked_ms + 1) * PACK_REST).min(PACK_REST_MAX)
 }

@@ -60,15 +60,15 @@ pub enum Error {
 /// What makes checkpoints.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
-    machine: Machine,
-    dir: PathBuf,
-    keeper: Arc<ManifestKeeper>,
-    options: Options,
+    pub(super) machine: Machine,
+    pub(super) dir: PathBuf,
+    pub(super) keeper: Arc<ManifestKeeper>,
+    pub(super) options: Options,
     /// One at a time; also held while log and checkpoints are read, so that nothing is retired then.
-    work: Mutex<()>,
+    pub(super) work: Mutex<()>,
     /// How far the log may be read.
     progress: Arc<Progress>,
-    alarms: Arc<Alarms>,
+    pub(super) alarms: Arc<Alarms>,
     /// Bytes of log above the newest checkpoint when this life began.
     unchecked: u64,
     /// `logged` and the boot clock when the last checkpoint was made.
@@ -275,9 +275,10 @@ impl Checkpointer {
         let nothing = wal::Retention { age_max_ms: 0, size_max: 0 };
         let now = self.machine.clock.wall_ms();
         let retired = wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &nothing, now)?;
-        if retired.segments > 0 {
-            let wal::Retired { segments, bytes } = retired;
-            self.alarms.raise(format!("the storage is full: {segments} segments of history went, {bytes} bytes"));
+        if !retired.is_nothing() {
+            let wal::Retired { packs, segments, bytes } = retired;
+            let what = format!("{packs} packs and {segments} segments of history went, {bytes} bytes");
+            self.alarms.raise(format!("the storage is full: {what}"));
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use crate::wal::Manifest;
 use crate::wal::StoreError;
+use crate::wal::pack::PackReport;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -191,6 +192,14 @@ impl LocalFacility {
     /// [`checkpointer::Error`]; the service goes on without it.
     pub fn checkpoint_now(&self) -> Result<Lsn, checkpointer::Error> {
         self.checkpointer.run()
+    }
+
+    /// Packs what is due of the history, as it is done beside the service anyway: `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the service goes on, and nothing is lost.
+    pub fn pack_now(&self) -> Result<Option<PackReport>, StoreError> {
+        self.checkpointer.pack_next(&mut |_| true)
     }
 
     /// Copies the store as it is durable now into `to`, which is made if it is missing and must be

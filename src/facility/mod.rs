@@ -20,6 +20,8 @@ mod histories;
 mod local;
 mod options;
 mod outside;
+mod packing;
+pub mod past;
 mod presence;
 mod progress;
 mod queue;

@@ -61,9 +61,12 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// Whether closing makes a checkpoint of what changed.
     pub checkpoint_at_close: bool,
-    /// How long segments below the older checkpoint are kept as history.
+    /// Segments below the older checkpoint are packed once they have so many bytes together: small
+    /// packs cost little and history is packed soon. [`u64::MAX`]: never.
+    pub pack_log_bytes: u64,
+    /// How long packs, and segments below the older checkpoint, are kept as history.
     pub history_age: Duration,
-    /// How many bytes of them are kept; whichever limit is met first.
+    /// How many bytes packs and segments may have together; whichever limit is met first.
     pub history_bytes: u64,
     /// Whether history that no recovery needs goes before its time when the disk is full.
     pub history_yields: bool,
@@ -88,6 +91,7 @@ impl Default for Options {
             checkpoint_log_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(15 * 60),
             checkpoint_at_close: true,
+            pack_log_bytes: 64 << 20,
             history_age: Duration::from_secs(180 * 24 * 60 * 60),
             history_bytes: 8 << 30,
             history_yields: true,

@@ -252,7 +252,7 @@ pub(crate) fn load_base(machine: &Machine, dir: &Path, manifest: &Manifest) -> R
     if manifest.retired.lsn == Lsn::ZERO {
         return Ok((Structure::new(manifest.structure), Base { warnings, ..Base::default() }));
     }
-    let log_first = manifest.segments.first().map_or(Lsn::ZERO, |segment| segment.first);
+    let log_first = manifest.retired.lsn.next();
     Err(OpenError::NoUsableCheckpoint { dir: dir.to_path_buf(), log_first, reasons: warnings })
 }
 

@@ -23,6 +23,7 @@ use crate::ident::WallMs;
 use crate::structure::Request;
 use crate::structure::Structure;
 use crate::wal::StoreError;
+use crate::wal::pack::PackReport;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,6 +91,14 @@ impl Stepper {
     /// As [`super::LocalFacility::checkpoint_now`].
     pub fn checkpoint(&self) -> Result<Lsn, CheckpointError> {
         self.checkpointer.run()
+    }
+
+    /// Packs what is due of the history.
+    ///
+    /// # Errors
+    /// As [`super::LocalFacility::pack_now`].
+    pub fn pack(&self) -> Result<Option<PackReport>, StoreError> {
+        self.checkpointer.pack_next(&mut |_| true)
     }
 
     /// Fills the next slice of reserve or spare; whether there is more to do. On a full disk history

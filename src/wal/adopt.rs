@@ -157,6 +157,7 @@ fn become_another(manifest: &mut Manifest, new: &NewStore, made: Made, lock_inod
     manifest.proven = made.last;
     manifest.retired = ChainEnd::default();
     manifest.checkpoints.clear();
+    manifest.packs.clear();
     manifest.segments = vec![SegmentEntry { number, size: made.size, first: Lsn(1), sealed: None }];
     manifest.next_segment = number + 1;
     manifest.histories.clear();

@@ -9,6 +9,7 @@ use super::constants::SPARE_SLICE_SIZE;
 use super::constants::WATERMARK;
 use super::entries::CheckpointEntry;
 use super::entries::FileEntry;
+use super::entries::PackEntry;
 use super::error::Operation;
 use super::error::StoreError;
 use super::frame::FrameFault;
@@ -17,6 +18,7 @@ use super::keeper;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
 use super::manifest::StopMark;
+use super::pack;
 use super::segment;
 use super::survey;
 use super::walk::Reading;
@@ -58,7 +60,10 @@ pub fn copy_store(
         copy_checkpoint(disk, from, to, entry)?;
     }
     sync_dir(disk, &to.join(CHECKPOINT_DIR))?;
-    let mut end = manifest.retired;
+    for entry in &manifest.packs {
+        copy_pack(disk, [from, to], entry)?;
+    }
+    let mut end = manifest.packed();
     for (index, entry) in manifest.segments.iter().enumerate() {
         let offset = match entry.sealed {
             Some(seal) => {
@@ -115,6 +120,19 @@ fn copy_segment(disk: &dyn Disk, [from, to]: [&Path; 2], number: u64, end: u64, 
     let target = segment::path(to, number);
     let mut digest = blake3::Hasher::new();
     copy_bytes(disk, &segment::path(from, number), &target, [end, size], &mut digest)?;
+    sync_dir(disk, &to.join(LOG_DIR))
+}
+
+/// Copies a pack as it is: damage to history does not keep anybody from a backup, and the copy names it
+/// as the original does.
+fn copy_pack(disk: &dyn Disk, [from, to]: [&Path; 2], entry: &PackEntry) -> Result<(), StoreError> {
+    let source = pack::path(from, entry);
+    let size = match disk.open(&source, Access::Read).and_then(|file| file.len()) {
+        Ok(size) => size.min(entry.size),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io(&source, Operation::Open, error)),
+    };
+    copy_bytes(disk, &source, &pack::path(to, entry), [size, size], &mut blake3::Hasher::new())?;
     sync_dir(disk, &to.join(LOG_DIR))
 }
 

@@ -28,6 +28,7 @@ use super::keeper::ManifestKeeper;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
 use super::manifest::StopMark;
+use super::pack;
 use super::replay::Replayed;
 use super::segment;
 use super::segment::SegmentHeader;
@@ -227,6 +228,13 @@ impl Opening<'_> {
     /// already: what fails here is only space, and the next open tries again.
     fn tidy_up(&self, manifest: &Manifest) {
         for entry in survey::list(&**self.disk, &self.dir.join(LOG_DIR)).unwrap_or_default() {
+            if let Some(name) = pack::segments_of(&entry.name) {
+                let is_listed = manifest.packs.iter().any(|pack| (pack.first_segment, pack.last_segment) == name);
+                if !is_listed {
+                    let _ = self.disk.remove_file(&self.dir.join(LOG_DIR).join(&entry.name));
+                }
+                continue;
+            }
             let Some(number) = segment::number_of(&entry.name) else { continue };
             let path = segment::path(self.dir, number);
             let listed = manifest.segments.iter().find(|segment| segment.number == number);

@@ -23,6 +23,36 @@ pub const SEGMENT_MAGIC: [u8; 8] = *b"PORTPSEG";
 /// First eight bytes of MANIFEST and of MANIFEST.bak.
 pub const MANIFEST_MAGIC: [u8; 8] = *b"PORTPMAN";
 
+/// First eight bytes of a pack, and its last eight.
+pub const PACK_MAGIC: [u8; 8] = *b"PORTPACK";
+
+/// Size of a pack's header in bytes.
+pub const PACK_HEADER_SIZE: usize = 88;
+
+/// Size of what a pack ends with, in bytes.
+pub const PACK_TRAILER_SIZE: usize = 48;
+
+/// A block of a pack takes frames until it has so many bytes, unpacked.
+pub const PACK_BLOCK_SIZE: usize = 1_024 * 1_024;
+
+/// Most bytes that a part of a pack has, unpacked: a block and one more frame.
+pub const PACK_PART_SIZE_MAX: usize = PACK_BLOCK_SIZE + PAYLOAD_SIZE_MAX + 128;
+
+/// Payloads of at most so many bytes stand in a block by their places, in bytes.
+pub const PACK_SHORT_PAYLOAD_MAX: usize = 64;
+
+/// Most bytes that the index of a pack has.
+pub const PACK_INDEX_SIZE_MAX: u64 = 64 * 1_024 * 1_024;
+
+/// A pack of so many bytes is never put together with others.
+pub const PACK_SIZE_FULL: u64 = 64 * 1_024 * 1_024;
+
+/// So many packs in a row are put together, at least.
+pub const PACK_MERGE_COUNT: usize = 8;
+
+/// Most packs that MANIFEST lists once retention has been applied.
+pub const PACK_COUNT_MAX: usize = 8_192;
+
 /// First eight bytes of a watermark slot.
 pub const WATERMARK_MAGIC: [u8; 8] = *b"PORTPWMK";
 
@@ -63,7 +93,7 @@ pub const SPARE_SLICE_SIZE: usize = 256 * 1_024;
 pub const BELOW_BASE_CHECKED_SIZE_MAX: u64 = 32 * 1_024 * 1_024;
 
 /// Most segments that MANIFEST lists once retention has been applied: at 56 bytes each it stays small
-/// enough to be written at every rotation, however small the segments are.
+/// enough to be written at every rotation, however small the segments are. Packing makes few of many.
 pub const SEGMENT_COUNT_MAX: usize = 8_192;
 
 /// The lock.

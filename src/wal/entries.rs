@@ -54,6 +54,25 @@ pub struct Seal {
     pub wall: WallMs,
 }
 
+/// One pack: the frames of a run of segments that are history, packed into one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackEntry {
+    /// The number of the first segment that went into it.
+    pub first_segment: u64,
+    /// The number of the last one.
+    pub last_segment: u64,
+    /// The size of the file in bytes.
+    pub size: u64,
+    /// The lowest lsn it may hold.
+    pub first: Lsn,
+    /// Its last lsn and crc; those of what was before if it has no frame.
+    pub end: ChainEnd,
+    /// The wall time of its last frame in ms; of what was before if it has none.
+    pub wall: WallMs,
+    /// BLAKE3 of its header and index, which has the digests of everything else in it.
+    pub digest: [u8; 32],
+}
+
 /// One checkpoint that was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointEntry {
@@ -138,6 +157,33 @@ impl SegmentEntry {
     }
 }
 
+impl PackEntry {
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.first_segment);
+        writer.u64(self.last_segment);
+        writer.u64(self.size);
+        writer.u64(self.first.0);
+        writer.u64(self.end.lsn.0);
+        writer.u32(self.end.crc);
+        writer.u32(0);
+        writer.u64(self.wall.0);
+        writer.bytes(&self.digest);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let first_segment = reader.u64()?;
+        let last_segment = reader.u64()?;
+        let size = reader.u64()?;
+        let first = Lsn(reader.u64()?);
+        let end = ChainEnd { lsn: Lsn(reader.u64()?), crc: reader.u32()? };
+        if reader.u32()? != 0 {
+            return None;
+        }
+        let wall = WallMs(reader.u64()?);
+        Some(Self { first_segment, last_segment, size, first, end, wall, digest: reader.array()? })
+    }
+}
+
 impl CheckpointEntry {
     pub(super) fn encode(&self, writer: &mut Writer) {
         writer.u64(self.generation);
@@ -177,6 +223,8 @@ impl FileEntry {
 
 /// A history entry's bytes.
 pub(super) const HISTORY_SIZE: usize = 64;
+/// A pack entry's bytes.
+pub(super) const PACK_SIZE: usize = 88;
 /// A segment entry's bytes.
 pub(super) const SEGMENT_SIZE: usize = 56;
 /// A file entry's bytes with an empty path.

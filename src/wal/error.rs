@@ -117,6 +117,27 @@ pub enum StoreError {
         /// What does not fit.
         fault: LogFault,
     },
+    /// A pack is damaged: history.
+    #[error(
+        "{} is damaged at offset {offset} (lsn {lsn} and up): {fault}; it is packed history: put the file back from a \
+         backup, or leave it, the state does not need it as long as a checkpoint is good", path.display()
+    )]
+    CorruptPack {
+        /// The file.
+        path: PathBuf,
+        /// Where the misfit starts, in bytes.
+        offset: u64,
+        /// The lowest lsn concerned.
+        lsn: Lsn,
+        /// What does not fit.
+        fault: super::pack::PackFault,
+    },
+    /// Packing was told to stop; nothing was changed.
+    #[error("{} was not finished: it is tried again", path.display())]
+    Stopped {
+        /// The pack.
+        path: PathBuf,
+    },
     /// Bytes where no crash can have left any.
     #[error(
         "{} has bytes at offset {found}, too far behind the end of the log (offset {offset}, lsn {lsn}) for a torn \

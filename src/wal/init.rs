@@ -27,6 +27,7 @@ use super::keeper;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
 use super::manifest::StopMark;
+use super::pack;
 use super::segment;
 use super::segment::SegmentHeader;
 use super::survey;
@@ -118,6 +119,7 @@ fn first_manifest(creation: &Creation, seeds: &Seeds, lock_inode: u64) -> Manife
         next_segment: SEGMENT_FIRST + 1,
         retired: ChainEnd::default(),
         histories: Vec::new(),
+        packs: Vec::new(),
         segments: vec![first],
         checkpoints: Vec::new(),
     }
@@ -176,6 +178,7 @@ pub(crate) fn remains(disk: &dyn Disk, dir: &Path) -> Result<Remains, StoreError
         match segment::number_of(&entry.name) {
             Some(SEGMENT_FIRST) if !has_frames(disk, &segment::path(dir, SEGMENT_FIRST))? => {}
             Some(_) => return Ok(Remains::OfStore),
+            None if pack::segments_of(&entry.name).is_some() => return Ok(Remains::OfStore),
             None if entry.name == SPARE || entry.name == RESERVE => {}
             None => foreign = foreign.or(Some(entry.name)),
         }

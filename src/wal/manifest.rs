@@ -11,10 +11,14 @@ use super::constants::BLOCK_SIZE;
 use super::constants::CHECKPOINT_COUNT_MAX;
 use super::constants::FORMAT;
 use super::constants::MANIFEST_MAGIC;
+use super::constants::PACK_HEADER_SIZE;
+use super::constants::PACK_TRAILER_SIZE;
 use super::constants::segment_size_is_valid;
 use super::entries::CheckpointEntry;
 use super::entries::HISTORY_SIZE;
 use super::entries::HistoryEntry;
+use super::entries::PACK_SIZE;
+use super::entries::PackEntry;
 use super::entries::SEGMENT_SIZE;
 use super::entries::SegmentEntry;
 use super::error::ManifestFault;
@@ -47,10 +51,12 @@ pub struct Manifest {
     pub proven: Lsn,
     /// The lowest number that a new segment may have.
     pub next_segment: u64,
-    /// Where the log went on when the oldest listed segment began: the end of the segment before.
+    /// Where the log went on when the oldest listed pack or segment began: the end of what was before.
     pub retired: ChainEnd,
     /// The histories that listed segments belong to, the oldest first.
     pub histories: Vec<HistoryEntry>,
+    /// History that was packed, the oldest first; all of it is older than the segments.
+    pub packs: Vec<PackEntry>,
     /// The segments, the oldest first; the last one is the tail, all others are sealed.
     pub segments: Vec<SegmentEntry>,
     /// At most two checkpoints, the older first.
@@ -110,7 +116,7 @@ impl Manifest {
     pub fn durable(&self) -> Lsn {
         let seals = self.segments.iter().filter_map(|segment| segment.sealed).map(|seal| seal.end.lsn);
         let checkpoints = self.checkpoints.iter().map(|checkpoint| checkpoint.lsn);
-        seals.chain(checkpoints).fold(self.proven.max(self.retired.lsn), Lsn::max)
+        seals.chain(checkpoints).fold(self.proven.max(self.packed().lsn), Lsn::max)
     }
 
     /// The segment being written: the last one listed.
@@ -123,7 +129,19 @@ impl Manifest {
     #[must_use]
     pub fn chain_before(&self, index: usize) -> ChainEnd {
         let before = index.checked_sub(1).and_then(|before| self.segments[before].sealed);
-        before.map_or(self.retired, |seal| seal.end)
+        before.map_or(self.packed(), |seal| seal.end)
+    }
+
+    /// Where the packs end and the segments begin.
+    #[must_use]
+    pub fn packed(&self) -> ChainEnd {
+        self.packs.last().map_or(self.retired, |pack| pack.end)
+    }
+
+    /// What the first frame of the pack at `index` continues.
+    #[must_use]
+    pub fn chain_before_pack(&self, index: usize) -> ChainEnd {
+        index.checked_sub(1).map_or(self.retired, |before| self.packs[before].end)
     }
 
     /// The file's bytes, without the zeros behind them.
@@ -149,11 +167,12 @@ impl Manifest {
         let text = self.structure.to_string();
         name[..text.len()].copy_from_slice(text.as_bytes());
         writer.bytes(&name);
-        for count in [self.histories.len(), self.segments.len(), self.checkpoints.len(), 0] {
+        for count in [self.histories.len(), self.segments.len(), self.checkpoints.len(), self.packs.len()] {
             writer.u32(u32::try_from(count).expect("a manifest is bounded"));
         }
         writer.u128(self.copied_from.0);
         self.histories.iter().for_each(|history| history.encode(&mut writer));
+        self.packs.iter().for_each(|pack| pack.encode(&mut writer));
         self.segments.iter().for_each(|segment| segment.encode(&mut writer));
         self.checkpoints.iter().for_each(|checkpoint| checkpoint.encode(&mut writer));
         let mut bytes = writer.0;
@@ -223,20 +242,21 @@ impl Manifest {
         let name: [u8; NAME_SIZE] = reader.array()?;
         let structure = decode_name(&name)?;
         *field = "counts";
-        let counts = [reader.u32()?, reader.u32()?, reader.u32()?];
-        if reserved != 0 || reader.u32()? != 0 {
+        let counts = [reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?];
+        if reserved != 0 {
             return None;
         }
         let copied_from = StoreUuid(reader.u128()?);
-        let [history_count, segment_count, checkpoint_count] = counts.map(|count| count as usize);
-        if history_count.checked_mul(HISTORY_SIZE)?.checked_add(segment_count.checked_mul(SEGMENT_SIZE)?)?
-            > reader.left()
-            || checkpoint_count > CHECKPOINT_COUNT_MAX
-        {
+        let [history_count, segment_count, checkpoint_count, pack_count] = counts.map(|count| count as usize);
+        let sizes = [(history_count, HISTORY_SIZE), (pack_count, PACK_SIZE), (segment_count, SEGMENT_SIZE)];
+        let needed = sizes.iter().try_fold(0_usize, |sum, (count, size)| sum.checked_add(count.checked_mul(*size)?))?;
+        if needed > reader.left() || checkpoint_count > CHECKPOINT_COUNT_MAX {
             return None;
         }
         *field = "histories";
         let histories = (0..history_count).map(|_| HistoryEntry::decode(reader)).collect::<Option<_>>()?;
+        *field = "packs";
+        let packs = (0..pack_count).map(|_| PackEntry::decode(reader)).collect::<Option<_>>()?;
         *field = "segments";
         let segments = (0..segment_count).map(|_| SegmentEntry::decode(reader)).collect::<Option<_>>()?;
         *field = "checkpoints";
@@ -255,6 +275,7 @@ impl Manifest {
             next_segment,
             retired,
             histories,
+            packs,
             segments,
             checkpoints,
         })
@@ -280,7 +301,10 @@ impl Manifest {
         }
         let Some((tail, sealed)) = self.segments.split_last() else { return Some("segments") };
         let numbers_grow = self.segments.windows(2).all(|pair| pair[0].number < pair[1].number);
-        let mut end = self.retired.lsn;
+        let Some((mut end, number)) = self.packs_end() else { return Some("packs") };
+        if self.segments[0].number <= number && !self.packs.is_empty() {
+            return Some("segments");
+        }
         for segment in sealed {
             let Some(seal) = segment.sealed else { return Some("segments") };
             let inside =
@@ -299,6 +323,22 @@ impl Manifest {
             .windows(2)
             .all(|pair| pair[0].generation < pair[1].generation && pair[0].lsn <= pair[1].lsn);
         if checkpoints_grow { None } else { Some("checkpoints") }
+    }
+}
+
+impl Manifest {
+    /// The last lsn and the last segment's number of the packs, if they continue each other.
+    fn packs_end(&self) -> Option<(Lsn, u64)> {
+        let (mut end, mut number) = (self.retired.lsn, 0);
+        for (index, pack) in self.packs.iter().enumerate() {
+            let grows = (index == 0 || pack.first_segment > number) && pack.last_segment >= pack.first_segment;
+            let fits = pack.first > end && pack.end.lsn >= end;
+            if !grows || !fits || pack.size < (PACK_HEADER_SIZE + PACK_TRAILER_SIZE) as u64 {
+                return None;
+            }
+            (end, number) = (pack.end.lsn, pack.last_segment);
+        }
+        Some((end, number))
     }
 }
 
@@ -345,6 +385,7 @@ impl std::fmt::Debug for Manifest {
             .field("next_segment", &self.next_segment)
             .field("retired", &self.retired)
             .field("histories", &self.histories)
+            .field("packs", &self.packs)
             .field("segments", &self.segments)
             .field("checkpoints", &self.checkpoints)
             .finish_non_exhaustive()

@@ -14,6 +14,7 @@
 //!   append      one frame, one write, one sync; rotate takes the spare into use
 //!   adopt       a store that was moved, restored or copied
 //!   copy_store  a backup
+//!   pack        what became history, packed
 //! ```
 //!
 //! The log stores payloads and does not know what a record is. What only a crash can do to it is
@@ -22,6 +23,7 @@
 
 pub mod constants;
 pub mod frame;
+pub mod pack;
 pub mod segment;
 
 mod adopt;
@@ -47,7 +49,7 @@ mod zeros;
 pub use adopt::{Adoption, Frame, NewStore, adopt};
 pub use appender::{Appender, OpenStamp, Position};
 pub use backup::copy_store;
-pub use entries::{CheckpointEntry, FileEntry, HistoryEntry, Seal, SegmentEntry};
+pub use entries::{CheckpointEntry, FileEntry, HistoryEntry, PackEntry, Seal, SegmentEntry};
 pub use error::{LogFault, ManifestFault, NotAStore, Operation, StoreError};
 pub use init::{Creation, Seeds, init};
 pub use keeper::ManifestKeeper;

@@ -13,13 +13,15 @@ use super::error::StoreError;
 use super::frame::FrameFault;
 use super::manifest::ChainEnd;
 use super::manifest::Manifest;
+use super::pack;
+use super::pack::PackFile;
+use super::pack::PackWalk;
 use super::survey::Survey;
 use super::verdict::Place;
 use super::verdict::Rest;
 use super::verdict::Verdict;
 use super::verdict::judge;
 use super::walk;
-use super::walk::Found;
 use super::walk::FrameInfo;
 use super::walk::Reading;
 use super::walk::Step;
@@ -49,6 +51,8 @@ pub struct Replayed {
     pub proven_wall: WallMs,
     /// Where the proven part of the tail ends, in bytes.
     pub offset: u64,
+    /// Packs read.
+    pub packs: u64,
     /// Segments read.
     pub segments: u64,
     /// Frames handed to the sink.
@@ -74,7 +78,7 @@ pub fn replay(
     Recovery::new(disk, dir, survey, base, Reading::Recovery).run(sink)
 }
 
-/// Reads every listed segment from its first byte to its end, below the checkpoints too, and checks
+/// Reads every listed pack and segment from its first byte to its end, below the checkpoints too, and checks
 /// that every frame encodes to the same bytes again. Changes nothing. Also what `log dump` walks.
 ///
 /// # Errors
@@ -96,6 +100,16 @@ pub fn read_durable(
     sink: &mut FrameSink<'_>,
 ) -> Result<(), StoreError> {
     check_reach(dir, manifest, after)?;
+    for entry in manifest.packs.iter().filter(|entry| entry.first <= upto && entry.end.lsn > after) {
+        let pack = PackFile::open(disk, dir, manifest.uuid, entry)?;
+        for (number, block) in pack.index().blocks.iter().enumerate() {
+            if block.first <= upto && block.end.lsn > after {
+                pack.read_block(manifest, number, &mut |info, payload| {
+                    if info.last() > after && info.first <= upto { sink(info, payload) } else { Ok(()) }
+                })?;
+            }
+        }
+    }
     for (index, entry) in manifest.segments.iter().enumerate() {
         if entry.first > upto || entry.sealed.is_some_and(|seal| seal.end.lsn <= after) {
             continue;
@@ -144,6 +158,7 @@ impl<'a> Recovery<'a> {
             wall: WallMs(0),
             proven_wall: WallMs(0),
             offset: 0,
+            packs: 0,
             segments: 0,
             frames: 0,
             records: 0,
@@ -155,6 +170,9 @@ impl<'a> Recovery<'a> {
     fn run(mut self, sink: &mut FrameSink<'_>) -> Result<Replayed, StoreError> {
         let manifest = &self.survey.manifest;
         check_reach(self.dir, manifest, self.base)?;
+        for index in 0..manifest.packs.len() {
+            self.read_pack(index, sink)?;
+        }
         for entry in &manifest.segments {
             walk::open_segment(self.disk, self.dir, manifest, entry, self.reading)?;
         }
@@ -170,6 +188,40 @@ impl<'a> Recovery<'a> {
             }
         }
         Ok(self.replayed)
+    }
+
+    /// Reads a pack, if the base needs it or all is read; else looks whether it is there.
+    fn read_pack(&mut self, index: usize, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
+        let manifest = &self.survey.manifest;
+        let entry = &manifest.packs[index];
+        if entry.end.lsn <= self.base && self.reading != Reading::Verify {
+            match pack::check_presence(self.disk, self.dir, manifest.uuid, entry) {
+                Err(error @ (StoreError::CorruptPack { .. } | StoreError::Io { .. })) => self.warn_of_history(&error),
+                other => other?,
+            }
+        } else {
+            let pack = PackFile::open(self.disk, self.dir, manifest.uuid, entry)?;
+            if pack.index().header.before != self.replayed.end {
+                return Err(pack.misfit("beginning"));
+            }
+            let mut walk = PackWalk::new(manifest, &pack);
+            while let Some(found) = walk.step()? {
+                self.hand_over(&found.info, walk.payload(&found), sink)?;
+            }
+            if self.reading == Reading::Verify {
+                for side in [pack::Side::Start, pack::Side::Aside, pack::Side::Keys] {
+                    pack.read_side(side, &mut |_| Ok(()))?;
+                }
+            }
+            self.replayed.packs += 1;
+        }
+        (self.replayed.end, self.replayed.proven) = (entry.end, entry.end);
+        (self.replayed.wall, self.replayed.proven_wall) = (entry.wall, entry.wall);
+        Ok(())
+    }
+
+    fn warn_of_history(&mut self, error: &StoreError) {
+        self.replayed.warnings.push(format!("history only, not needed for the state: {error}"));
     }
 
     /// How many of the oldest segments below the base are not read: what is beyond the limit.
@@ -190,9 +242,7 @@ impl<'a> Recovery<'a> {
         match self.read_to_seal(index, seal, sink) {
             Err(error @ (StoreError::CorruptLog { .. } | StoreError::Io { .. })) => {
                 match judge(place, seal.end.lsn, self.durable, Rest::Zeros) {
-                    Verdict::Warn => {
-                        self.replayed.warnings.push(format!("history only, not needed for the state: {error}"))
-                    }
+                    Verdict::Warn => self.warn_of_history(&error),
                     _ => return Err(error),
                 }
             }
@@ -220,7 +270,7 @@ impl<'a> Recovery<'a> {
                 Step::Misfit(FrameFault::SegmentEnd) => break,
                 Step::Misfit(fault) => return Err(walk.corrupt(fault)),
             };
-            self.hand_over(&walk, &found, sink)?;
+            self.hand_over(&walk.info(&found), walk.payload(&found), sink)?;
         }
         if walk.end.lsn != seal.end.lsn {
             return Err(walk.corrupt(LogFault::SealedEnd { expected: seal.end.lsn, found: walk.end.lsn }));
@@ -244,7 +294,7 @@ impl<'a> Recovery<'a> {
             };
             self.durable = self.durable.max(found.header.durable);
             before_last = before;
-            self.hand_over(&walk, &found, sink)?;
+            self.hand_over(&walk.info(&found), walk.payload(&found), sink)?;
             last = Some(walk.info(&found));
         };
         self.judge_tail(&mut walk, fault)?;
@@ -259,17 +309,16 @@ impl<'a> Recovery<'a> {
     }
 
     /// Gives a frame above the base to the sink.
-    fn hand_over(&mut self, walk: &Walk<'_>, found: &Found, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
-        if found.header.last() <= self.base {
+    fn hand_over(&mut self, info: &FrameInfo, payload: &[u8], sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
+        if info.last() <= self.base {
             return Ok(());
         }
-        let info = walk.info(found);
         if info.first <= self.base {
             return Err(info.corrupt(self.base, BaseInsideFrame { base: self.base }));
         }
         self.replayed.frames += 1;
         self.replayed.records += u64::from(info.count);
-        sink(&info, walk.payload(found))
+        sink(info, payload)
     }
 
     fn judge_tail(&mut self, walk: &mut Walk<'_>, fault: FrameFault) -> Result<(), StoreError> {

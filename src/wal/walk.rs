@@ -105,7 +105,7 @@ pub(crate) struct Walk<'a> {
     pub(crate) entry: SegmentEntry,
     pub(crate) path: PathBuf,
     file: Box<dyn DiskFile>,
-    salt: u32,
+    pub(crate) salt: u32,
     window: Vec<u8>,
     window_start: u64,
     /// Where the next frame starts.
@@ -250,6 +250,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Asks the page cache to forget the segment.
+    pub(crate) fn drop_cache(&self) {
+        let _ = self.file.drop_cache();
+    }
+
     /// Exactly these bytes of the file, through the window.
     fn read(&mut self, offset: u64, size: u64) -> Result<&[u8], StoreError> {
         let window_end = self.window_start + self.window.len() as u64;
@@ -326,7 +331,7 @@ pub(crate) fn open_segment(
 }
 
 /// Whether a good frame continues the log, and in which history.
-fn fit(manifest: &Manifest, end: ChainEnd, frame: &Frame<'_>) -> Result<HistoryId, FrameFault> {
+pub(crate) fn fit(manifest: &Manifest, end: ChainEnd, frame: &Frame<'_>) -> Result<HistoryId, FrameFault> {
     let header = &frame.header;
     if header.previous != end.crc {
         return Err(FrameFault::Chain { expected: end.crc, found: header.previous });

@@ -2,6 +2,8 @@
 //! numbers in the document are the constants.
 #![allow(clippy::disallowed_methods, reason = "reads the document")]
 
+mod packs;
+
 use crate::hex;
 use portplex::ident::BootId;
 use portplex::ident::BootMs;
@@ -140,6 +142,7 @@ fn after_init() -> Manifest {
         next_segment: 2,
         retired: ChainEnd::default(),
         histories: Vec::new(),
+        packs: Vec::new(),
         segments: vec![SegmentEntry { number: 1, size: 16_384, first: Lsn(1), sealed: None }],
         checkpoints: Vec::new(),
     }
@@ -228,6 +231,15 @@ fn the_document_names_the_constants() {
         ("free in MANIFEST's files before an append, least", constants::MANIFEST_HEADROOM_MIN),
         ("path of a checkpoint's file, most", constants::FILE_PATH_LENGTH_MAX as u64),
         ("checkpoints, most", constants::CHECKPOINT_COUNT_MAX as u64),
+        ("header of a pack", constants::PACK_HEADER_SIZE as u64),
+        ("trailer of a pack", constants::PACK_TRAILER_SIZE as u64),
+        ("block of a pack, unpacked, closed at", constants::PACK_BLOCK_SIZE as u64),
+        ("part of a pack, unpacked, most", constants::PACK_PART_SIZE_MAX as u64),
+        ("payload that stands by its places, most", constants::PACK_SHORT_PAYLOAD_MAX as u64),
+        ("index of a pack, most", constants::PACK_INDEX_SIZE_MAX),
+        ("packs put together only below", constants::PACK_SIZE_FULL),
+        ("packs put together, least", constants::PACK_MERGE_COUNT as u64),
+        ("packs listed once retention was applied, most", constants::PACK_COUNT_MAX as u64),
         ("slice of the spare", constants::SPARE_SLICE_SIZE as u64),
         ("read in full below the base at an open, most", constants::BELOW_BASE_CHECKED_SIZE_MAX),
         ("segments listed once retention was applied, most", constants::SEGMENT_COUNT_MAX as u64),
@@ -236,7 +248,9 @@ fn the_document_names_the_constants() {
         let row = format!("| {what} | {value} |");
         assert!(document.contains(&row), "storage-format.md lacks the row: {row}");
     }
-    for magic in [&constants::SEGMENT_MAGIC, &constants::MANIFEST_MAGIC, &constants::WATERMARK_MAGIC] {
+    for magic in
+        [&constants::SEGMENT_MAGIC, &constants::MANIFEST_MAGIC, &constants::WATERMARK_MAGIC, &constants::PACK_MAGIC]
+    {
         let text = std::str::from_utf8(magic).expect("ASCII");
         assert!(document.contains(&format!("`{text}`")), "storage-format.md lacks {text}");
     }

@@ -196,7 +196,8 @@ fn of_store(dir: &Path, json: bool) -> Result<Shown, Failure> {
     let segments =
         store.manifest.segments.iter().map(|segment| segment.sealed.map_or(segment.size, |seal| seal.offset));
     let files = store.manifest.checkpoints.iter().flat_map(|checkpoint| checkpoint.files.iter().map(|file| file.size));
-    let size_bytes = Some(segments.chain(files).sum());
+    let packs = store.manifest.packs.iter().map(|pack| pack.size);
+    let size_bytes = Some(packs.chain(segments).chain(files).sum());
     Ok(Shown { state, epoch: store.manifest.epoch, size_bytes, notices })
 }
 

@@ -12,6 +12,7 @@ pub(crate) use crate::shapes::wall::rfc3339;
 
 use super::exit::Exit;
 use super::exit::Failure;
+use super::size::counted;
 use super::store::OfflineArgs;
 use crate::disk::Disk;
 use crate::disk::LockGuard;
@@ -76,6 +77,7 @@ pub(crate) struct Placed<'a> {
 /// What a walk over the whole log found.
 pub(crate) struct Walked {
     pub(crate) replayed: Replayed,
+    pub(crate) packs: usize,
     pub(crate) segments: usize,
     pub(crate) frames: u64,
     pub(crate) records: u64,
@@ -83,10 +85,18 @@ pub(crate) struct Walked {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Walked {
+    /// How many files it had, in words.
+    pub(crate) fn files(&self) -> String {
+        let segments = counted(self.segments, "segment");
+        if self.packs == 0 { segments } else { format!("{} and {segments}", counted(self.packs, "pack")) }
+    }
+}
+
 /// A log that is read: no writer opens its store meanwhile.
 pub(crate) struct Log<'a> {
-    dir: &'a Path,
-    disk: Arc<dyn Disk>,
+    pub(crate) dir: &'a Path,
+    pub(crate) disk: Arc<dyn Disk>,
     /// `None`: the writer is this very process, and keeps what is read.
     _lock: Option<Box<dyn LockGuard>>,
     /// The last durable lsn, where a writer goes on beside this.
@@ -116,10 +126,6 @@ impl<'a> Log<'a> {
         let (watermarks, warnings) = (Vec::new(), Vec::new());
         let survey = Survey { manifest: manifest.clone(), watermarks, to_mend: None, warnings };
         Self { dir, disk: Machine::real().disk, _lock: None, durable: Some(durable), survey }
-    }
-
-    pub(crate) const fn dir(&self) -> &'a Path {
-        self.dir
     }
 
     /// Hands over every record above an lsn in order; what an operator should read comes back.
@@ -166,9 +172,10 @@ impl<'a> Log<'a> {
         if let Some(failure) = stopped {
             return Err(failure);
         }
-        let (replayed, segments) = (walked?, self.survey.manifest.segments.len());
+        let manifest = &self.survey.manifest;
+        let (replayed, packs, segments) = (walked?, manifest.packs.len(), manifest.segments.len());
         let warnings = replayed.warnings.clone();
-        Ok(Walked { replayed, segments, frames, records, warnings })
+        Ok(Walked { replayed, packs, segments, frames, records, warnings })
     }
 }
 
@@ -201,7 +208,7 @@ pub(crate) fn walk_range(
 }
 
 /// Decodes the records of a frame.
-fn each(
+pub(crate) fn each(
     frame: &FrameInfo,
     payload: &[u8],
     see: &mut dyn FnMut(&Placed<'_>) -> Result<(), StoreError>,

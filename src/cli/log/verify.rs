@@ -26,6 +26,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             "verified": args.dir.display().to_string(),
             "lsn": end.0,
             "proven": log.replayed.proven.lsn.0,
+            "packs": log.packs,
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             args.dir.display(),
             counted(log.records, "record"),
             counted(log.frames, "frame"),
-            counted(log.segments, "segment"),
+            log.files(),
         ))?;
     }
     Ok(Exit::Done)

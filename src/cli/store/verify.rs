@@ -36,6 +36,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             "uuid": store.manifest.uuid.to_string(),
             "epoch": store.manifest.epoch,
             "lsn": store.structure.lsn().0,
+            "packs": log.packs,
             "segments": log.segments,
             "frames": log.frames,
             "records": log.records,
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &OfflineArgs) -> Result<Exit, Failure> {
             store.manifest.epoch,
             counted(log.records, "record"),
             counted(log.frames, "frame"),
-            counted(log.segments, "segment"),
+            log.files(),
             if report.checkpoint_lsn.0 == 0 {
                 "none".to_owned()
             } else {

@@ -12,8 +12,8 @@ pub(super) struct Kept {
     at: Option<WallMs>,
     limit: usize,
     pub(super) holds: VecDeque<Hold>,
-    /// How many there were, those included that are not kept.
-    pub(super) total: u64,
+    /// Whether there were older ones that are not kept.
+    has_more: bool,
     /// The last one that ended before the moment.
     pub(super) before: Option<Hold>,
     /// The first one that began after the moment.
@@ -22,7 +22,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(at: Option<WallMs>, limit: usize) -> Self {
-        Self { at, limit, holds: VecDeque::new(), total: 0, before: None, after: None }
+        Self { at, limit, holds: VecDeque::new(), has_more: false, before: None, after: None }
     }
 
     /// Takes a hold; they come in order.
@@ -33,13 +33,18 @@ impl Kept {
                 self.after.get_or_insert(hold);
             }
             _ => {
-                self.total += 1;
                 self.holds.push_back(hold);
                 if self.holds.len() > self.limit {
                     self.holds.pop_front();
+                    self.has_more = true;
                 }
             }
         }
+    }
+
+    /// Whether there were more than are kept.
+    pub(super) const fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// Every hold that is kept.

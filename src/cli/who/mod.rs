@@ -1,11 +1,13 @@
 //! `portplex who`: who held a port at a time, and everybody who ever did, from the log; reads only.
 //!
-//! One pass over the log, in the memory of what is shown: the names at the place reached, and the
-//! holds of the one port. What the log no longer has is said to be unknown.
+//! One pass over what may be about the port, in the memory of what is shown: the names at the place
+//! reached, and the holds of the one port. What the log no longer has is said to be unknown.
 #![forbid(unsafe_code)]
 
+mod gaps;
 mod hold;
 mod kept;
+mod past;
 mod show;
 mod start;
 #[cfg(test)]
@@ -31,8 +33,13 @@ use crate::ident::Target;
 use crate::ident::Transport;
 use crate::ident::WallMs;
 use kept::Kept;
+use past::Asked;
+use past::Damage;
+use past::Followed;
+use past::Past;
 use show::Found;
 use start::Base;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -147,11 +154,11 @@ fn told(found: &Found) -> WhoFound {
 }
 
 fn find(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result<Found, Failure> {
-    let mut tracker = read(log, asked, warn)?;
+    let Followed { tracker, now, warnings } = read(log, asked, warn)?;
+    warnings.into_iter().for_each(&mut *warn);
     if !tracker.has_list {
         return Err(no_list(log, asked, &tracker));
     }
-    let now = tracker.finish();
     let what = What::Port { of: of(asked.target), port: asked.port }.to_string();
     Ok(Found { what, transport: asked.target.transport(), at: asked.at, now, tracker })
 }
@@ -163,54 +170,69 @@ fn of(target: Target) -> DvipaFilter {
     }
 }
 
-/// All of the log; if it is damaged below a checkpoint, what is above that.
-fn read(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result<Tracker, Failure> {
+/// All of the log that is about the port; if it is damaged below a checkpoint, what is above that.
+fn read(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result<Followed, Failure> {
     let manifest = &log.survey.manifest;
-    let begin = manifest.retired.lsn;
-    // The log alone has everything if it begins with the first record.
-    let entries = if begin == Lsn::ZERO { &[][..] } else { &manifest.checkpoints };
-    let mut base = None;
-    for entry in entries {
-        match Base::load(log.dir(), entry, begin, asked.target, asked.port) {
-            Ok(loaded) => {
-                base = Some(loaded);
-                break;
-            }
-            Err(error) => {
-                warn(format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn));
-            }
+    let mut skipped = 0;
+    let failure = loop {
+        let damage = match read_past(log, asked, skipped, warn) {
+            Ok(followed) => return Ok(followed),
+            Err(damage) => damage,
+        };
+        match damage.packs {
+            Some(packs) if packs > skipped => skipped = packs,
+            _ => break damage.failure,
         }
-    }
-    let failure = match walk(log, asked, begin, base, warn) {
-        Ok(tracker) => return Ok(tracker),
-        Err(failure) => failure,
+        let lsn = manifest.packs[skipped - 1].end.lsn;
+        warn(format!("nothing up to lsn {lsn} is known: {}", damage.failure));
     };
     if !matches!(failure.exit(), Exit::Corrupt | Exit::StorageFailed) {
         return Err(failure);
     }
     for entry in &manifest.checkpoints {
-        let base = Base::load(log.dir(), entry, entry.lsn, asked.target, asked.port);
+        let base = Base::load(log.dir, entry, entry.lsn, asked.target, asked.port);
         if let Ok(base) = base
-            && let Ok(tracker) = walk(log, asked, entry.lsn, Some(base), warn)
+            && let Ok(followed) = walk(log, asked, entry.lsn, base)
         {
             warn(format!("nothing up to lsn {} is known, by a checkpoint: {failure}", entry.lsn));
-            return Ok(tracker);
+            return Ok(followed);
         }
     }
     Err(failure)
 }
 
-fn walk(
+/// What the packs and the log above them tell, without the `skipped` oldest packs.
+fn read_past(
     log: &Log<'_>,
     asked: &WhoAsked,
-    begin: Lsn,
-    base: Option<Base>,
+    skipped: usize,
     warn: &mut dyn FnMut(String),
-) -> Result<Tracker, Failure> {
+) -> Result<Followed, Damage> {
+    let WhoAsked { target, port, at, limit } = *asked;
+    let past = Past::open(log, Asked { target, port, at, limit: limit as usize }, skipped)?;
+    let warn = RefCell::new(warn);
+    past.read(&|| base(log, asked, past.begin, *warn.borrow_mut()))
+}
+
+/// The older checkpoint that can be believed, for a log that begins above `begin`.
+fn base(log: &Log<'_>, asked: &WhoAsked, begin: Lsn, warn: &mut dyn FnMut(String)) -> Option<Base> {
+    for entry in &log.survey.manifest.checkpoints {
+        match Base::load(log.dir, entry, begin, asked.target, asked.port) {
+            Ok(loaded) => return Some(loaded),
+            Err(error) => {
+                warn(format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn));
+            }
+        }
+    }
+    None
+}
+
+fn walk(log: &Log<'_>, asked: &WhoAsked, begin: Lsn, base: Base) -> Result<Followed, Failure> {
     let kept = Kept::new(asked.at, asked.limit as usize);
-    let mut tracker = Tracker::new(asked.target, asked.port, begin, base, kept);
-    log.above(begin, &mut |placed| tracker.see(placed))?.into_iter().for_each(warn);
-    Ok(tracker)
+    let mut tracker = Tracker::knowing(asked.target, asked.port, begin, Some(base), None, kept);
+    let warnings = log.above(begin, &mut |placed| tracker.see(placed))?;
+    let now = tracker.finish();
+    Ok(Followed { tracker, now, warnings })
 }
 
 /// The log names no such list: what it does name that is like it.
@@ -225,6 +247,6 @@ fn no_list(log: &Log<'_>, asked: &WhoAsked, tracker: &Tracker) -> Failure {
         (count, true) => format!("there are {count}: portplex display groups shows them"),
         (_, false) => format!("did you mean {}?", near.join(" or ")),
     };
-    let message = format!("{}: the log names no {transport} list of {shown}; {hint}", log.dir().display());
+    let message = format!("{}: the log names no {transport} list of {shown}; {hint}", log.dir.display());
     Failure::told(Exit::Refused, message)
 }

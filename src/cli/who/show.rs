@@ -153,9 +153,8 @@ impl Found {
                     shown(&first)
                 ));
             }
-            let more = tracker.kept.total - tracker.kept.holds.len() as u64;
-            if more > 0 {
-                notes.push(format!("{} before these: --limit shows more.", counted(more, "hold")));
+            if tracker.kept.has_more() {
+                notes.push("There are holds before these: --limit shows more.".to_owned());
             }
         }
         notes
@@ -253,7 +252,7 @@ impl Found {
             "state": name,
             "answer": answer,
             "holders": holders,
-            "total": tracker.kept.total,
+            "more": tracker.kept.has_more(),
             "before": tracker.kept.before.as_ref().map(hold_json),
             "after": tracker.kept.after.as_ref().map(hold_json),
             "unknown": unknown,

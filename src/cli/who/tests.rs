@@ -49,7 +49,7 @@ use tempfile::TempDir;
 
 const RUNS: usize = 4;
 const STEPS: usize = 400;
-const PORTS: std::ops::Range<u16> = 5_056..5_072;
+pub(super) const PORTS: std::ops::Range<u16> = 5_056..5_074;
 /// How many pairs of a beginning and a checkpoint are tried, beside those at one place.
 const CUTS: usize = 60;
 
@@ -67,31 +67,36 @@ struct Run {
     owners: Vec<Vec<Vec<PortOwner>>>,
 }
 
-fn targets() -> [Target; 2] {
+pub(super) fn targets() -> [Target; 2] {
     ["10.1.1.1", "10.1.1.2"].map(|text| Target::List(text.parse().expect("valid"), Transport::Tcp))
 }
 
-fn below(random: &mut RandomStream, end: usize) -> usize {
+pub(super) fn below(random: &mut RandomStream, end: usize) -> usize {
     usize::try_from(random.next_u64() >> 1).expect("63 bits") % end
 }
 
 /// One stack, which comes and goes.
-struct Stack {
-    name: ConnectorName,
-    boot: u128,
-    connection: Option<Connection>,
+pub(super) struct Stack {
+    pub(super) name: ConnectorName,
+    pub(super) boot: u128,
+    pub(super) connection: Option<Connection>,
     members: Vec<Member>,
     grants: Vec<Grant>,
 }
 
 impl Stack {
+    pub(super) fn new(name: &str) -> Self {
+        let name = ConnectorName::new(name).expect("valid");
+        Self { name, boot: 1, connection: None, members: Vec::new(), grants: Vec::new() }
+    }
+
     fn introduction(&self) -> Introduction {
         let machine = MachineId(u128::from(self.name.as_str().as_bytes()[0]));
         let identity = Identity { machine, boot: BootId(self.boot), ..Identity::default() };
         Introduction { name: self.name.clone(), identity, promise_ms: 0, enforced: false }
     }
 
-    fn step(&mut self, facility: &Arc<LocalFacility>, random: &mut RandomStream) {
+    pub(super) fn step(&mut self, facility: &Arc<LocalFacility>, random: &mut RandomStream) {
         let by = ConnectorName::new("TEST").expect("valid");
         let Some(connection) = &self.connection else {
             self.grants.clear();
@@ -150,7 +155,7 @@ impl Stack {
     }
 
     /// Attaches, under the next boot if `boots` is 1.
-    fn attach(&mut self, facility: &Arc<LocalFacility>, boots: u128) {
+    pub(super) fn attach(&mut self, facility: &Arc<LocalFacility>, boots: u128) {
         let position = self.connection.take().map(|connection| connection.position());
         self.boot += boots;
         let belief = Belief { position, grants: Vec::new() };
@@ -176,14 +181,7 @@ fn fill(dir: &Path, random: &mut RandomStream) {
         ..Options::default()
     };
     let facility = Arc::new(LocalFacility::open_on(&machine, dir, &options).expect("opens"));
-    let stack = |text: &str| Stack {
-        name: ConnectorName::new(text).expect("valid"),
-        boot: 1,
-        connection: None,
-        members: Vec::new(),
-        grants: Vec::new(),
-    };
-    let mut stacks = ["A", "B", "C", "D"].map(stack);
+    let mut stacks = ["A", "B", "C", "D"].map(Stack::new);
     for _ in 0..STEPS {
         clock.advance(random.next_u64() % 20);
         if below(random, 8) == 0 {
@@ -306,7 +304,7 @@ fn check_run(run: &Run, random: &mut RandomStream) -> u64 {
             let whole = Tracker::new(target, port, Lsn::ZERO, None, Kept::new(None, usize::MAX));
             let whole = run.feed(whole, 0);
             assert_eq!(run.check(&whole, place, port, None, "the whole log"), 0);
-            holds += whole.kept.total;
+            holds += whole.kept.holds.len() as u64;
             for _ in 0..CUTS {
                 let begin = below(random, count - 1);
                 let base = begin + below(random, count - begin);

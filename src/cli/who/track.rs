@@ -57,7 +57,7 @@ pub(super) struct Lost {
 }
 
 /// Most stretches of either kind that are kept, the newest ones.
-const STRETCHES_MAX: usize = 1_000;
+pub(super) const STRETCHES_MAX: usize = 1_000;
 
 /// One port of one list, as far as the log was read.
 pub(super) struct Tracker {
@@ -68,7 +68,11 @@ pub(super) struct Tracker {
     names: Names,
     /// Connectors whose creation is in the part that was read.
     connected: BTreeSet<u32>,
-    port: Port,
+    /// Whether every number that was in use at the beginning has its name.
+    is_complete: bool,
+    /// Whether what comes is behind all that is asked for.
+    pub(super) is_done: bool,
+    pub(super) port: Port,
     pub(super) kept: Kept,
     pub(super) unknown: Vec<Unknown>,
     pub(super) lost: Vec<Lost>,
@@ -76,25 +80,39 @@ pub(super) struct Tracker {
     pub(super) has_list: bool,
     pub(super) first: Option<Moment>,
     pub(super) last: Option<Moment>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// The times of the frames read.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
-    history: Option<HistoryId>,
+pub(super) struct Clock {
+    pub(super) history: Option<HistoryId>,
     /// The last record of the history before.
     before: Option<Moment>,
-    wall: WallMs,
+    pub(super) wall: WallMs,
     /// The boot clock at the first frame that has this wall time, ms.
-    since_ms: u64,
+    pub(super) since_ms: u64,
 }
 
 impl Tracker {
     /// For a log that begins above `begin`.
+    #[cfg(test)]
     pub(super) fn new(target: Target, port: u16, begin: Lsn, base: Option<Base>, kept: Kept) -> Self {
+        Self::knowing(target, port, begin, base, None, kept)
+    }
+
+    /// For a log that begins above `begin`; `known` = who every number was then, if that is known.
+    pub(super) fn knowing(
+        target: Target,
+        port: u16,
+        begin: Lsn,
+        base: Option<Base>,
+        known: Option<Names>,
+        kept: Kept,
+    ) -> Self {
         let start = if begin == Lsn::ZERO { Port::Free } else { Port::Unknown { since: None, doubt: None } };
-        let names = base.as_ref().map(|base| base.steady.clone()).unwrap_or_default();
+        let is_complete = known.is_some();
+        let names = known.or_else(|| base.as_ref().map(|base| base.steady.clone())).unwrap_or_default();
         let has_list = names.targets().any(|of| of == target);
         let mut tracker = Self {
             target,
@@ -104,6 +122,8 @@ impl Tracker {
             has_list,
             names,
             connected: BTreeSet::new(),
+            is_complete,
+            is_done: false,
             port: start,
             kept,
             unknown: Vec::new(),
@@ -127,6 +147,9 @@ impl Tracker {
     /// Takes the next record.
     pub(super) fn see(&mut self, placed: &Placed<'_>) {
         let now = self.moment(placed.frame, placed.lsn);
+        if self.is_done {
+            return self.see_lost(&placed.event.change, now);
+        }
         if self.base.as_ref().is_some_and(|base| placed.lsn > base.lsn) {
             self.reach_base();
         }
@@ -182,13 +205,18 @@ impl Tracker {
                     self.had_ended();
                 }
             }
-            Change::Stopped { cause, .. } if cause.adopts() => {
-                self.lost.push(Lost { cause: *cause, after: self.clock.before, until: now });
-                keep_newest(&mut self.lost);
-            }
-            _ => {}
+            change => self.see_lost(change, now),
         }
         self.names.learn(placed.lsn, placed.event);
+    }
+
+    fn see_lost(&mut self, change: &Change, now: Moment) {
+        if let Change::Stopped { cause, .. } = change
+            && cause.adopts()
+        {
+            self.lost.push(Lost { cause: *cause, after: self.clock.before, until: now });
+            keep_newest(&mut self.lost);
+        }
     }
 
     /// The log ends here: what the port is now.
@@ -410,6 +438,9 @@ impl Tracker {
 
     /// Somebody whom the log does not name may have got the port, or given it back.
     fn doubt(&mut self, now: Moment) {
+        if self.is_complete {
+            return;
+        }
         match &mut self.port {
             Port::Unknown { doubt, .. } => *doubt = Some(now),
             // If it ended there, somebody else may have had the port since.

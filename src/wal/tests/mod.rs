@@ -5,6 +5,7 @@
 mod adoption;
 mod full;
 mod histories;
+mod packs;
 mod upkeep;
 
 use super::*;
