@@ -14,7 +14,9 @@ mod client;
 mod convert;
 mod door;
 mod failure;
+pub mod http;
 mod limits;
+mod meters;
 mod server;
 
 pub use client::{RemoteError, RemoteFacility, RemoteOptions, RemoteWatch, Watched};
@@ -22,6 +24,7 @@ pub use convert::{Malformed, Misform};
 pub use door::{Door, DoorError};
 pub use failure::Failure;
 pub use limits::{Limits, MESSAGE_BYTES_MAX};
+pub use meters::{Barred, CallsLayer, CountedBody, CountedCalls, DoorKind, Open, ServiceMeters, Turned};
 pub use server::{Drained, Running, ServeError, Server};
 
 /// The messages and services of `portplex.v1.proto`, made from it by a test that holds them in step.

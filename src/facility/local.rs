@@ -32,6 +32,7 @@ use super::command::Command;
 use super::engine::Counters;
 use super::engine::Engine;
 use super::error::OpenError;
+use super::measured::Measured;
 use super::options::DEAF_MS_MIN;
 use super::options::Options;
 use super::options::QUEUE_LENGTH_MAX;
@@ -96,10 +97,11 @@ impl Machine {
 /// acknowledged is lost, and the next open recovers.
 #[derive(Debug)]
 pub struct LocalFacility {
-    queue: Arc<Queue<Command>>,
-    ring: Arc<Ring>,
+    pub(super) queue: Arc<Queue<Command>>,
+    pub(super) ring: Arc<Ring>,
+    pub(super) measured: Measured,
     report: RecoveryReport,
-    checkpointer: Arc<Checkpointer>,
+    pub(super) checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
     upkeep: Option<Upkeep>,
 }
@@ -132,6 +134,7 @@ impl LocalFacility {
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
         let report = engine.report().clone();
+        let measured = Measured::of(&engine, Arc::clone(&machine.clock));
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, ring, clock) = (Arc::clone(&queue), Arc::clone(&ring), Arc::clone(&machine.clock));
@@ -140,7 +143,7 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, ring, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, ring, measured, report, checkpointer, writer, upkeep })
     }
 
     /// The history being written: the one that this open started, or one that began when granting was
@@ -250,9 +253,12 @@ impl LocalFacility {
     }
 
     fn hand_in(&self, command: Command) {
-        match self.queue.push(command) {
+        match self.queue.push(command, || self.measured.now_us()) {
             Ok(()) => {}
-            Err(Rejected::Full(command)) => command.refuse(&CallError::Refused(Refusal::Overloaded)),
+            Err(Rejected::Full(command)) => {
+                self.measured.rejected();
+                command.refuse(&CallError::Refused(Refusal::Overloaded));
+            }
             Err(Rejected::Closed(command)) => command.refuse(&CallError::Gone),
         }
     }
@@ -293,7 +299,7 @@ impl Facility for LocalFacility {
 }
 
 impl LocalFacility {
-    fn ticket<T>(&self, command: impl FnOnce(Completer<T>) -> Command) -> Ticket<T> {
+    pub(super) fn ticket<T>(&self, command: impl FnOnce(Completer<T>) -> Command) -> Ticket<T> {
         let (ticket, completer) = Ticket::pair();
         self.hand_in(command(completer));
         ticket
@@ -345,13 +351,16 @@ fn write_on(
         if taken == Taken::Closed {
             return (engine, Ok(()));
         }
+        if let Taken::Some { since_us } = taken {
+            engine.note_wait(clock.measured_us().saturating_sub(since_us));
+        }
         let mut done = engine.turn(&mut batch);
         if done.is_ok() && taken == Taken::Idle && engine.appender().watermark().is_behind() {
             done = engine.appender().watermark().sync();
         }
         if let Err(error) = done {
             queue.close();
-            while queue.take_all(&mut batch, Duration::ZERO) == Taken::Some {
+            while let Taken::Some { .. } = queue.take_all(&mut batch, Duration::ZERO) {
                 batch.drain(..).for_each(|command| engine.reject(command));
             }
             ring.close();

@@ -18,14 +18,18 @@ mod engine;
 mod error;
 mod histories;
 mod local;
+mod measured;
+mod meters;
 mod options;
 mod presence;
 mod progress;
 mod queue;
+mod readings;
 mod reads;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
+mod tally;
 mod ticket;
 mod views;
 mod watch;
@@ -42,9 +46,13 @@ pub use error::OpenError;
 pub use local::{Closed, LocalFacility, Machine};
 pub use options::{AfterPowerLoss, Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
 pub use presence::{Presence, Present};
+pub use readings::{
+    CheckpointReadings, ConnectorStanding, Distribution, FiguresFrom, FiguresPage, LeaseState, LogReadings, Readings,
+};
 pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]
 pub use stepper::{SetClock, Stepper};
+pub use tally::{EVENT_KINDS, REQUEST_KINDS};
 pub use ticket::{Completer, Ticket};
 pub use views::{ConnectorStatus, Page, Query, RecoveryReport, Rows, Status, StopView};
 pub use watch::{Watch, WatchError};

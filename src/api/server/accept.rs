@@ -3,7 +3,11 @@
 
 use super::ServeError;
 use crate::api::Door;
+use crate::api::DoorKind;
 use crate::api::Limits;
+use crate::api::Open;
+use crate::api::ServiceMeters;
+use crate::api::Turned;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -29,6 +33,8 @@ const PREFACE_BYTES: usize = 24;
 pub(super) struct Guarded {
     stream: Stream,
     _room: OwnedSemaphorePermit,
+    _counted: Open,
+    meters: Arc<ServiceMeters>,
     /// Bytes still to come of those that every client sends first, and until when.
     preface: usize,
     silence: Option<Pin<Box<Sleep>>>,
@@ -49,6 +55,7 @@ pub(super) fn open(
     doors: &[Door],
     accepted: &mpsc::Sender<io::Result<Guarded>>,
     limits: &Limits,
+    meters: &Arc<ServiceMeters>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Vec<Door>, ServeError> {
     let room = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
@@ -71,7 +78,8 @@ pub(super) fn open(
         }
     }
     for listener in listeners {
-        tokio::spawn(accept(listener, accepted.clone(), Arc::clone(&room), limits.silence_max, stopping.clone()));
+        let (room, meters) = (Arc::clone(&room), Arc::clone(meters));
+        tokio::spawn(accept(listener, accepted.clone(), room, limits.silence_max, meters, stopping.clone()));
     }
     Ok(opened)
 }
@@ -113,6 +121,7 @@ async fn accept(
     accepted: mpsc::Sender<io::Result<Guarded>>,
     room: Arc<Semaphore>,
     silence_max: Duration,
+    meters: Arc<ServiceMeters>,
     mut stopping: watch::Receiver<bool>,
 ) {
     loop {
@@ -125,9 +134,13 @@ async fn accept(
             continue;
         };
         // Without room it is dropped, and with that closed.
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            meters.turn_away(Turned::Limit);
+            continue;
+        };
         let silence = Some(Box::pin(tokio::time::sleep(silence_max)));
-        let guarded = Guarded { stream, _room: permit, preface: PREFACE_BYTES, silence };
+        let (counted, meters) = (meters.connection(stream.kind()), Arc::clone(&meters));
+        let guarded = Guarded { stream, _room: permit, _counted: counted, meters, preface: PREFACE_BYTES, silence };
         if accepted.send(Ok(guarded)).await.is_err() {
             return;
         }
@@ -143,6 +156,15 @@ impl Listener {
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Stream {
+    fn kind(&self) -> DoorKind {
+        match self {
+            Self::Tcp(_) => DoorKind::Tcp,
+            Self::Unix(_) => DoorKind::Unix,
         }
     }
 }
@@ -166,6 +188,7 @@ impl AsyncRead for Guarded {
         if guarded.preface == 0 {
             guarded.silence = None;
         } else if read.is_pending() && silence.as_mut().poll(context).is_ready() {
+            guarded.meters.turn_away(Turned::Silence);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

@@ -7,6 +7,9 @@
 //! else's here (protocol.md R17). When the stream ends, what was handed in is worked off all the same.
 #![forbid(unsafe_code)]
 
+use crate::api::Barred;
+use crate::api::Open;
+use crate::api::ServiceMeters;
 use crate::api::convert;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
@@ -54,6 +57,8 @@ pub(super) struct Peer {
     admitted: BTreeSet<u32>,
     waiting: FuturesUnordered<Waiting>,
     answers: Answers,
+    meters: Arc<ServiceMeters>,
+    _counted: Open,
 }
 
 /// A call and the ticket for its answer.
@@ -74,9 +79,15 @@ enum Owed {
 struct PeerGone;
 
 impl Peer {
-    pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, answers: Answers) -> Self {
+    pub(super) fn new(
+        facility: Arc<dyn Facility>,
+        in_flight_max: u32,
+        answers: Answers,
+        meters: &Arc<ServiceMeters>,
+    ) -> Self {
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeSet::new(), FuturesUnordered::new());
-        Self { facility, in_flight_max, presences, admitted, waiting, answers }
+        let (counted, meters) = (meters.stream(), Arc::clone(meters));
+        Self { facility, in_flight_max, presences, admitted, waiting, answers, meters, _counted: counted }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -87,6 +98,7 @@ impl Peer {
             return Ok(());
         }
         if self.waiting.len() >= self.in_flight_max as usize {
+            self.meters.bar(Barred::Limit);
             return Err(Refusal::Overloaded.into());
         }
         let ticket = match what {
@@ -127,13 +139,18 @@ impl Peer {
             What::Absent(_) => return Ok(()),
         };
         self.waiting.push(Waiting { call, ticket });
+        self.meters.asked(1);
         Ok(())
     }
 
     /// Whether the connector came in on this stream. An older life of one that did is told so by the
     /// facility.
     fn may_act(&self, actor: &Actor) -> Result<(), Failure> {
-        if self.admitted.contains(&actor.slot) { Ok(()) } else { Err(Refusal::MustAttach.into()) }
+        if self.admitted.contains(&actor.slot) {
+            return Ok(());
+        }
+        self.meters.bar(Barred::Stranger);
+        Err(Refusal::MustAttach.into())
     }
 
     fn report(&self, sent: v1::ReportCall) -> Result<Owed, Failure> {
@@ -172,6 +189,7 @@ impl Peer {
     }
 
     async fn answer(&mut self, (call, answer): (u64, Answer)) -> Result<(), PeerGone> {
+        self.meters.answered(1);
         let told = match answer {
             Answer::Reply(Ok(mut reply)) => {
                 if let structure::Answer::Connected(actor) | structure::Answer::Attached { actor, .. } = &reply.answer {
@@ -189,6 +207,12 @@ impl Peer {
             Answer::Page(query, answer) => answer.map(|page| Told::Page(v1::Page::answering(&query, &page))),
         };
         self.tell(call, told.unwrap_or_else(|error| Told::Error((&Failure::from(error)).into()))).await
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.meters.answered(self.waiting.len());
     }
 }
 

@@ -14,6 +14,7 @@ use super::Door;
 use super::Limits;
 use super::failure::Failure;
 use super::limits;
+use super::meters::ServiceMeters;
 use super::v1;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
@@ -47,6 +48,7 @@ pub struct Server {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
     http: axum::Router,
+    meters: Arc<ServiceMeters>,
 }
 
 /// One structure.
@@ -62,6 +64,7 @@ pub(super) struct Shared {
     limits: Limits,
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    meters: Arc<ServiceMeters>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -106,6 +109,7 @@ pub struct Running {
     stopping: watch::Sender<bool>,
     served: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     doors: Vec<Door>,
+    meters: Arc<ServiceMeters>,
 }
 
 /// How a stop went.
@@ -121,7 +125,7 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { hosted: BTreeMap::new(), limits, http: axum::Router::new() }
+        Self { hosted: BTreeMap::new(), limits, http: axum::Router::new(), meters: ServiceMeters::new() }
     }
 
     /// Hosts one more structure. It cannot be watched: see [`host_local`](Self::host_local).
@@ -151,6 +155,12 @@ impl Server {
         self
     }
 
+    /// What the service counts of itself.
+    #[must_use]
+    pub fn meters(&self) -> Arc<ServiceMeters> {
+        Arc::clone(&self.meters)
+    }
+
     /// Opens every door and serves.
     ///
     /// # Errors
@@ -166,7 +176,7 @@ impl Server {
         let (accepted, connections) = mpsc::channel(ACCEPTED_MAX);
         let opened = {
             let _entered = runtime.enter();
-            accept::open(doors, &accepted, &self.limits, &stopped)?
+            accept::open(doors, &accepted, &self.limits, &self.meters, &stopped)?
         };
         drop(accepted);
         let shared = Arc::new(Shared {
@@ -174,10 +184,11 @@ impl Server {
             streams: Arc::new(Semaphore::new(self.limits.streams_max.min(Semaphore::MAX_PERMITS))),
             watchers: Arc::new(Semaphore::new(self.limits.watchers_max.min(Semaphore::MAX_PERMITS))),
             limits: self.limits,
+            meters: Arc::clone(&self.meters),
             stopping: stopped.clone(),
         });
         let served = runtime.spawn(serve(shared, self.http, connections, stopped));
-        Ok(Running { runtime: Some(runtime), stopping, served, doors: opened })
+        Ok(Running { runtime: Some(runtime), stopping, served, doors: opened, meters: self.meters })
     }
 }
 
@@ -187,6 +198,7 @@ async fn serve(
     connections: mpsc::Receiver<std::io::Result<accept::Guarded>>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
+    let counted = shared.meters.layer();
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -213,6 +225,7 @@ async fn serve(
         .http2_max_pending_accept_reset_streams(Some(limits::RESET_STREAMS_MAX))
         .max_concurrent_streams(Some(limits::CALLS_PER_CONNECTION_MAX))
         .accept_http1(true)
+        .layer(counted)
         .add_routes(Routes::from(http))
         .add_service(health)
         .add_service(reflection)
@@ -233,6 +246,7 @@ impl Running {
     /// stream and connection.
     pub fn stop(mut self, patience: Duration) -> Drained {
         let Some(runtime) = self.runtime.take() else { return Drained::All };
+        self.meters.drain();
         // Nobody listens any more where it already ended.
         let _ = self.stopping.send(true);
         let ended = runtime.block_on(async { tokio::time::timeout(patience, &mut self.served).await });

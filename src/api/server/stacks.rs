@@ -4,6 +4,7 @@
 use super::Shared;
 use super::calls;
 use super::calls::Peer;
+use crate::api::Barred;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::limits;
@@ -26,7 +27,10 @@ impl v1::stacks_server::Stacks for Stacks {
 
     async fn calls(&self, request: Request<Streaming<v1::StackCall>>) -> Result<Response<Self::CallsStream>, Status> {
         let shared = &self.0;
-        let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
+        let overloaded = |_| {
+            shared.meters.bar(Barred::Limit);
+            Failure::from(Refusal::Overloaded).to_status()
+        };
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
         let mut calls = request.into_inner();
         let first = tokio::time::timeout(shared.limits.silence_max, calls.message()).await;
@@ -37,7 +41,7 @@ impl v1::stacks_server::Stacks for Stacks {
         };
         let facility = Arc::clone(&shared.hosted(&hello.structure).map_err(|failure| failure.to_status())?.facility);
         let (answers, sent) = mpsc::channel(limits::ANSWERS_WAITING_MAX);
-        let peer = Peer::new(facility, shared.limits.in_flight_max, answers);
+        let peer = Peer::new(facility, shared.limits.in_flight_max, answers, &shared.meters);
         tokio::spawn(calls::run(peer, calls, shared.stopping.clone(), room));
         Ok(Response::new(ReceiverStream::new(sent)))
     }

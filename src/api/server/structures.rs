@@ -3,6 +3,7 @@
 
 use super::Shared;
 use super::watching;
+use crate::api::Barred;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::v1;
@@ -39,6 +40,7 @@ impl v1::structures_server::Structures for Structures {
             let request: Asked = sent.request.ok_or(Malformed::missing("submit.request"))?.try_into()?;
             if matches!(request, Asked::Stack { .. }) {
                 // Who has no stream has not attached on it.
+                self.0.meters.bar(Barred::Stranger);
                 return Err(Refusal::MustAttach.into());
             }
             Ok(hosted.facility.submit(request))
@@ -65,9 +67,13 @@ impl v1::structures_server::Structures for Structures {
         let hosted = self.0.hosted(&structure).map_err(|failure| failure.to_status())?;
         let cannot = || Status::unimplemented("this structure's facility cannot be watched");
         let door = hosted.watch.clone().ok_or_else(cannot)?;
-        let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
+        let overloaded = |_| {
+            self.0.meters.bar(Barred::Limit);
+            Failure::from(Refusal::Overloaded).to_status()
+        };
         let room = Arc::clone(&self.0.watchers).try_acquire_owned().map_err(overloaded)?;
-        let updates = watching::start(door, after.map(Lsn), self.0.stopping.clone(), room);
+        let counted = self.0.meters.watcher();
+        let updates = watching::start(door, after.map(Lsn), self.0.stopping.clone(), (room, counted));
         Ok(Response::new(ReceiverStream::new(updates)))
     }
 }

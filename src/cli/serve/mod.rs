@@ -17,6 +17,7 @@ use crate::api::Limits;
 use crate::api::Running;
 use crate::api::ServeError;
 use crate::api::Server;
+use crate::api::http;
 use crate::facility::Closed;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
@@ -112,7 +113,9 @@ fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Res
     }
     let status = facility.status()?;
     let structure = status.structure.parse().map_err(|_| Failure::told(Exit::Bug, "the store has no valid name"))?;
-    let running = Server::new(Limits::default()).host_local(structure, facility).start(doors).map_err(refused)?;
+    let server = Server::new(Limits::default()).host_local(structure, facility);
+    let routes = http::routes(vec![(structure, Arc::clone(facility))], server.meters());
+    let running = server.http(routes).start(doors).map_err(refused)?;
     told::serving(&args.data, &status, running.doors(), args.json)?;
     Ok(running)
 }
