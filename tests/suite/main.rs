@@ -20,6 +20,7 @@ mod full_disk;
 mod hex;
 mod images;
 mod kills;
+mod metrics;
 mod model;
 mod numbers;
 mod old_files;

@@ -14,6 +14,8 @@ pub(crate) enum Requirement {
     Loop,
     /// strace, and being allowed to trace one's own children.
     Strace,
+    /// promtool, of Debian's package prometheus.
+    Promtool,
 }
 
 impl Requirement {
@@ -21,6 +23,7 @@ impl Requirement {
         match self {
             Self::Loop => "loop",
             Self::Strace => "strace",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -32,7 +35,8 @@ impl Requirement {
             Self::Loop if !runs("mkfs.ext4", &["-V"]) => Some("no mkfs.ext4"),
             Self::Loop if !runs("mount", &["-V"]) || !runs("umount", &["-V"]) => Some("no mount"),
             Self::Strace if !runs("strace", &["-o", "/dev/null", "true"]) => Some("strace does not run"),
-            Self::Loop | Self::Strace => None,
+            Self::Promtool if !runs("promtool", &["--version"]) => Some("no promtool"),
+            Self::Loop | Self::Strace | Self::Promtool => None,
         }
     }
 }
