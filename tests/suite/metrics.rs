@@ -34,15 +34,23 @@ struct Service {
 
 impl Service {
     fn start(dir: &Path) -> Self {
-        Self::start_on(&Machine::real(), dir, 16 << 20)
+        Self::start_on(&Machine::real(), dir, Options::default())
     }
 
-    fn start_on(machine: &Machine, dir: &Path, segment_size: u64) -> Self {
-        let options = Options { create: true, segment_size, ..Options::default() };
+    fn start_on(machine: &Machine, dir: &Path, options: Options) -> Self {
+        let options = Options { create: true, ..options };
         let facility = Arc::new(LocalFacility::open_on(machine, &dir.join("store"), &options).expect("opens"));
-        let server = Server::new(Limits::default()).host_local(StructureName::default(), &facility);
+        Self::hosting(vec![(StructureName::default(), facility)])
+    }
+
+    /// The first one is asked by default.
+    fn hosting(hosted: Vec<(StructureName, Arc<LocalFacility>)>) -> Self {
+        let facility = Arc::clone(&hosted[0].1);
+        let server = hosted
+            .iter()
+            .fold(Server::new(Limits::default()), |server, (name, facility)| server.host_local(*name, facility));
         let meters = server.meters();
-        let routes = http::routes(vec![(StructureName::default(), Arc::clone(&facility))], Arc::clone(&meters));
+        let routes = http::routes(hosted, Arc::clone(&meters));
         let door = Door::Tcp("127.0.0.1:0".parse().expect("an address"));
         let running = server.http(routes).start(&[door]).expect("serves");
         let Door::Tcp(address) = running.doors()[0] else { panic!("a TCP door") };

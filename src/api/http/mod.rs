@@ -23,9 +23,11 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
 use exposition::Exposition;
+use futures_util::future::join_all;
 use readiness::Readiness;
 use std::sync::Arc;
 use std::time::Duration;
+use structure::Figures;
 use tokio::sync::Semaphore;
 
 /// Requests of each of the two that ask the writers that may be at work or wait.
@@ -101,8 +103,10 @@ async fn metrics(State(watched): State<Arc<Watched>>) -> Response {
 
 async fn scrape(watched: &Watched) -> Option<String> {
     let mut exposition = Exposition::new();
-    for (name, facility) in &watched.hosted {
-        structure::add(&mut exposition, &name.to_string(), facility).await;
+    // All at once: one disk that hangs keeps the others' figures from nobody.
+    let figures = join_all(watched.hosted.iter().map(|(_, facility)| Figures::of(facility))).await;
+    for ((name, facility), figures) in watched.hosted.iter().zip(&figures) {
+        structure::add(&mut exposition, &name.to_string(), facility, figures.as_ref());
     }
     service::add(&mut exposition, &watched.meters);
     // Files of the kernel, and a text of perhaps a megabyte: not on a thread that others wait for.

@@ -12,6 +12,7 @@ use crate::facility::LocalFacility;
 use crate::facility::Query;
 use crate::facility::Rows;
 use crate::ident::StructureName;
+use futures_util::future::join_all;
 use serde_json::Value;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -39,11 +40,7 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) async fn find(hosted: &[(StructureName, Arc<LocalFacility>)], meters: &ServiceMeters) -> Self {
-        let mut structures = Vec::with_capacity(hosted.len());
-        let asked = tokio::time::Instant::now();
-        for (name, facility) in hosted {
-            structures.push(standing(name, facility, PATIENCE.saturating_sub(asked.elapsed())).await);
-        }
+        let structures = join_all(hosted.iter().map(|(name, facility)| standing(name, facility))).await;
         Self { is_draining: meters.is_draining(), structures }
     }
 
@@ -83,12 +80,12 @@ impl Readiness {
     }
 }
 
-async fn standing(name: &StructureName, facility: &LocalFacility, patience: Duration) -> Standing {
+async fn standing(name: &StructureName, facility: &LocalFacility) -> Standing {
     let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
     if facility.is_failed() {
         reasons.push("a write or sync failed: start the service again".to_owned());
     } else {
-        match tokio::time::timeout(patience, answer(facility.query(Query::Status))).await {
+        match tokio::time::timeout(PATIENCE, answer(facility.query(Query::Status))).await {
             Err(_) => {
                 let pending = facility.readings().sync_pending_us / 1_000;
                 reasons.push(format!("the writer does not answer; the sync at work has taken {pending} ms"));

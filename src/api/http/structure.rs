@@ -27,7 +27,7 @@ const FIGURES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lists and connectors of one structure, summed up.
 #[derive(Debug, Default)]
-struct Figures {
+pub(super) struct Figures {
     lists: Vec<ListFigures>,
     lists_count: u64,
     left_out: u64,
@@ -42,10 +42,8 @@ const PORT_STATES: [&str; 4] = ["free", "held", "quarantined", "excluded"];
 const CONNECTOR_STATES: [&str; 3] = ["active", "waiting", "failed_persistent"];
 const LEASE_STATES: [&str; 3] = ["running", "over", "none"];
 
-/// Adds everything about one structure.
-pub(super) async fn add(exposition: &mut Exposition, name: &str, facility: &LocalFacility) {
-    let figures = tokio::time::timeout(FIGURES_PATIENCE, Figures::ask(facility)).await;
-    let figures = figures.ok().and_then(Result::ok);
+/// Adds everything about one structure; `figures` as [`Figures::of`] got them before.
+pub(super) fn add(exposition: &mut Exposition, name: &str, facility: &LocalFacility, figures: Option<&Figures>) {
     exposition.flag(Family::FiguresComplete, &[name], figures.is_some());
     if let Some(figures) = figures {
         figures.add_to(exposition, name);
@@ -62,6 +60,11 @@ pub(super) async fn answer<T>(ticket: Ticket<T>) -> Result<T, CallError> {
 }
 
 impl Figures {
+    /// Asks the writer; `None` if it does not tell all in time.
+    pub(super) async fn of(facility: &LocalFacility) -> Option<Self> {
+        tokio::time::timeout(FIGURES_PATIENCE, Self::ask(facility)).await.ok()?.ok()
+    }
+
     async fn ask(facility: &LocalFacility) -> Result<Self, CallError> {
         let mut figures = Self::default();
         let mut from = Some(FiguresFrom::start());
