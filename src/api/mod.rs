@@ -15,7 +15,9 @@ mod client;
 mod convert;
 mod door;
 mod failure;
+pub mod http;
 mod limits;
+mod meters;
 mod operations;
 mod server;
 
@@ -24,6 +26,7 @@ pub use convert::{Malformed, Misform};
 pub use door::{Door, DoorError};
 pub use failure::Failure;
 pub use limits::{Limits, MESSAGE_BYTES_MAX};
+pub use meters::{Barred, CallsLayer, CountedBody, CountedCalls, DoorKind, Open, ServiceMeters, Turned};
 pub use operations::{BackedUp, OperationCause, OperationFailure, Operations, WhoAsked, WhoFound};
 pub use server::{ConnectionCounts, Drained, Running, ServeError, Server};
 

@@ -13,8 +13,10 @@ use super::backup::BackupReport;
 use super::clock::Clock;
 use super::error::OpenError;
 use super::local::Machine;
+use super::meters::Meters;
 use super::options::Options;
 use super::progress::Progress;
+use super::readings::CheckpointReadings;
 use super::recovery;
 use super::recovery::Base;
 use crate::checkpoint;
@@ -69,10 +71,18 @@ pub(crate) struct Checkpointer {
     /// How far the log may be read.
     progress: Arc<Progress>,
     pub(super) alarms: Arc<Alarms>,
+    meters: Arc<Meters>,
     /// Bytes of log above the newest checkpoint when this life began.
     unchecked: u64,
     /// `logged` and the boot clock when the last checkpoint was made.
     last: Mutex<Last>,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug)]
+enum Made {
+    New(Lsn),
+    NothingNew(Lsn),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +101,7 @@ impl Checkpointer {
         appender: &Appender,
         unchecked: u64,
         alarms: &Arc<Alarms>,
+        meters: &Arc<Meters>,
     ) -> Self {
         let keeper = appender.keeper();
         let newest = keeper.manifest().checkpoints.last().map(|entry| (entry.lsn, entry.wall));
@@ -106,6 +117,7 @@ impl Checkpointer {
             work: Mutex::new(()),
             progress: Arc::new(Progress::new(appender)),
             alarms: Arc::clone(alarms),
+            meters: Arc::clone(meters),
             unchecked,
             last: Mutex::new(last),
         }
@@ -142,13 +154,24 @@ impl Checkpointer {
     /// Makes a checkpoint of everything durable, and retires what no longer needs to be kept.
     pub(crate) fn run(&self) -> Result<Lsn, Error> {
         let _working = self.work.lock();
+        let began = self.machine.clock.measured_us();
+        let done = self.make();
+        match &done {
+            Ok(Made::New(_)) => self.meters.checkpoint_made(self.machine.clock.measured_us().saturating_sub(began)),
+            Ok(Made::NothingNew(_)) => {}
+            Err(_) => self.meters.checkpoint_failed(),
+        }
+        done.map(|(Made::New(lsn) | Made::NothingNew(lsn))| lsn)
+    }
+
+    fn make(&self) -> Result<Made, Error> {
         let logged = self.logged();
         let up_to = self.durable();
         let manifest = self.keeper.manifest();
         if let Some(newest) = manifest.checkpoints.last()
             && newest.lsn >= up_to
         {
-            return Ok(newest.lsn);
+            return Ok(Made::NothingNew(newest.lsn));
         }
         let (structure, base) = self.read(&manifest, up_to)?;
         let lsn = structure.lsn();
@@ -171,7 +194,7 @@ impl Checkpointer {
         let listed: Vec<u64> = self.keeper.manifest().checkpoints.iter().map(|entry| entry.generation).collect();
         checkpoint::sweep(disk, &ckpt_dir, &listed)?;
         self.retire()?;
-        Ok(lsn)
+        Ok(Made::New(lsn))
     }
 
     /// The last one, at close: only if something changed. A failure costs replay time, never a
@@ -181,6 +204,23 @@ impl Checkpointer {
             return None;
         }
         self.run().ok()
+    }
+
+    /// What was made, and what the newest one lacks. `newest` as MANIFEST lists it.
+    pub(crate) fn readings(&self, newest: CheckpointReadings) -> CheckpointReadings {
+        let last = *self.last.lock();
+        let (made, failed, took_us) = self.meters.checkpoints();
+        let is_behind = self.durable() > last.lsn;
+        let behind_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
+        let behind_bytes = self.logged().saturating_sub(last.logged);
+        CheckpointReadings {
+            made,
+            failed,
+            took_us,
+            behind_ms: if is_behind { behind_ms } else { 0 },
+            behind_bytes: if is_behind { behind_bytes } else { 0 },
+            ..newest
+        }
     }
 
     /// The structure as of the durable lsn.

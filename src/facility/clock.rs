@@ -17,6 +17,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn wall_ms(&self) -> WallMs;
     /// Which boot of the kernel this is.
     fn boot_id(&self) -> BootId;
+    /// For durations only, µs from any beginning: nothing is ever decided by it.
+    fn measured_us(&self) -> u64 {
+        self.boot_ms().0.saturating_mul(1_000)
+    }
 }
 
 /// The machine's own clocks.
@@ -52,6 +56,11 @@ impl Clock for SystemClock {
 
     fn boot_id(&self) -> BootId {
         self.boot
+    }
+
+    fn measured_us(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
     }
 }
 

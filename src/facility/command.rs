@@ -5,6 +5,8 @@ use super::AttachRequest;
 use super::CallError;
 use super::Challenge;
 use super::Completer;
+use super::FiguresFrom;
+use super::FiguresPage;
 use super::Page;
 use super::Presence;
 use super::Query;
@@ -15,6 +17,7 @@ use crate::ident::ConnectorName;
 use crate::ident::Lsn;
 use crate::structure::Actor;
 use crate::structure::Introduction;
+use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
 use crate::structure::Request;
 
@@ -37,6 +40,8 @@ pub enum Command {
     Renew(Actor, u64, Completer<Renewal>),
     /// A read.
     Query(Query, Completer<Page>),
+    /// Wants lists and connectors in numbers.
+    Figures(FiguresFrom, Completer<FiguresPage>),
     /// From here on a watcher wants every event of the feed; answered with the lsn before the first of them.
     Watch(Feed, Completer<Lsn>),
 }
@@ -53,6 +58,7 @@ impl Command {
             Self::Report(_, _, _, completer) => completer.complete(Err(error.clone())),
             Self::Renew(_, _, completer) => completer.complete(Err(error.clone())),
             Self::Query(_, completer) => completer.complete(Err(error.clone())),
+            Self::Figures(_, completer) => completer.complete(Err(error.clone())),
             Self::Watch(_, completer) => completer.complete(Err(error.clone())),
         }
     }
@@ -65,10 +71,26 @@ pub(super) enum Waiting {
     Report(Completer<()>, Result<(), CallError>),
     Renewal(Completer<Renewal>, Result<Renewal, CallError>),
     Page(Completer<Page>, Page),
+    Figures(Completer<FiguresPage>, FiguresPage),
     Watch(Completer<Lsn>, Lsn),
 }
 
 impl Waiting {
+    /// Why the command was refused, if it was.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        let error = match self {
+            Self::Reply(_, answer) => answer.as_ref().err(),
+            Self::Challenge(_, answer) => answer.as_ref().err(),
+            Self::Report(_, answer) => answer.as_ref().err(),
+            Self::Renewal(_, answer) => answer.as_ref().err(),
+            Self::Page(..) | Self::Figures(..) | Self::Watch(..) => None,
+        };
+        match error {
+            Some(CallError::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+
     /// Answers; with an `error`, that instead of the answer.
     pub(super) fn answer(self, error: Option<&CallError>) {
         fn give<T>(completer: Completer<T>, answer: Result<T, CallError>, error: Option<&CallError>) {
@@ -80,6 +102,7 @@ impl Waiting {
             Self::Report(completer, answer) => give(completer, answer, error),
             Self::Renewal(completer, answer) => give(completer, answer, error),
             Self::Page(completer, page) => give(completer, Ok(page), error),
+            Self::Figures(completer, page) => give(completer, Ok(page), error),
             Self::Watch(completer, lsn) => give(completer, Ok(lsn), error),
         }
     }

@@ -13,6 +13,7 @@
 mod attaching;
 mod deciding;
 mod expiring;
+mod measuring;
 mod room;
 mod stopping;
 
@@ -29,10 +30,13 @@ use super::command::Command;
 use super::command::Waiting;
 use super::deadlines::Deadlines;
 use super::histories::Histories;
+use super::meters::Meters;
 use super::options::BATCH_RECORDS_MAX;
 use super::options::DEAF_MS_MIN;
 use super::progress::Progress;
 use super::reads;
+use super::tally;
+use super::tally::Tally;
 use super::watch::Rings;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
@@ -75,6 +79,9 @@ pub struct Engine {
     progress: Arc<Progress>,
     report: RecoveryReport,
     counters: Counters,
+    /// What is counted while a frame is made, and where it is shown.
+    tally: Tally,
+    meters: Arc<Meters>,
     floor: ClockFloor,
     quarantine_ms: u32,
     policy: Policy,
@@ -115,6 +122,7 @@ pub(crate) struct Parts {
     pub(crate) rings: Rings,
     pub(crate) progress: Arc<Progress>,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) report: RecoveryReport,
     pub(crate) remembered: Vec<HistoryRow>,
     pub(crate) floor: ClockFloor,
@@ -139,6 +147,8 @@ impl Engine {
             progress: parts.progress,
             report: parts.report,
             counters: Counters::default(),
+            tally: Tally::default(),
+            meters: parts.meters,
             floor: parts.floor,
             quarantine_ms: parts.quarantine_ms,
             policy: parts.policy,
@@ -261,6 +271,11 @@ impl Engine {
         self.counters
     }
 
+    /// The command that waited longest in the batch that comes next was in the queue for so long, µs.
+    pub(crate) fn note_wait(&mut self, us: u64) {
+        self.tally.waited(us);
+    }
+
     /// What the open found.
     #[must_use]
     pub fn report(&self) -> &RecoveryReport {
@@ -290,6 +305,7 @@ impl Engine {
     /// Decides and applies one command; its answer waits for the sync. A command whose events do not
     /// fit into this frame any more comes back.
     fn handle(&mut self, command: Command, now: BootMs, wall: WallMs) -> Result<Option<Command>, StoreError> {
+        let kind = tally::request_kind(&command);
         let waiting = match command {
             Command::Request(request, completer) => match self.request(&request, now, wall) {
                 Ok(Decided::Answer(answer)) => Waiting::Reply(completer, answer),
@@ -335,12 +351,17 @@ impl Engine {
                 };
                 Waiting::Page(completer, view.page(&query))
             }
+            Command::Figures(from, completer) => Waiting::Figures(completer, self.figures(from, now)),
             Command::Watch(feed, completer) => {
                 let last = self.structure.lsn();
                 self.rings.of(feed).enter(last);
                 Waiting::Watch(completer, last)
             }
         };
+        self.tally.request(kind);
+        if let Some(refusal) = waiting.refusal() {
+            self.tally.refusal(refusal);
+        }
         self.waiting.push(waiting);
         Ok(None)
     }
@@ -359,7 +380,7 @@ impl Engine {
     /// Writes and syncs the frame, then answers everybody who waited for it.
     fn commit(&mut self, now: BootMs, wall: WallMs) -> Result<(), StoreError> {
         if self.count > 0 {
-            self.appender.append(&self.payload, self.count, wall, now)?;
+            self.append(wall, now)?;
             self.progress.note(&self.appender);
             self.counters.frames += 1;
             self.counters.records += u64::from(self.count);
@@ -375,6 +396,7 @@ impl Engine {
                 self.deadlines.excuse(took);
             }
         }
+        self.show();
         self.waiting.drain(..).for_each(|waiting| waiting.answer(None));
         self.look_at_awakened(now);
         Ok(())

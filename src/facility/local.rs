@@ -32,6 +32,7 @@ use super::command::Command;
 use super::engine::Counters;
 use super::engine::Engine;
 use super::error::OpenError;
+use super::measured::Measured;
 use super::options::DEAF_MS_MIN;
 use super::options::Options;
 use super::options::QUEUE_LENGTH_MAX;
@@ -100,8 +101,9 @@ impl Machine {
 /// acknowledged is lost, and the next open recovers.
 #[derive(Debug)]
 pub struct LocalFacility {
-    queue: Arc<Queue<Command>>,
-    rings: Rings,
+    pub(super) queue: Arc<Queue<Command>>,
+    pub(super) rings: Rings,
+    pub(super) measured: Measured,
     report: RecoveryReport,
     pub(super) floor: ClockFloor,
     pub(super) checkpointer: Arc<Checkpointer>,
@@ -137,6 +139,7 @@ impl LocalFacility {
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
         let (report, floor) = (engine.report().clone(), engine.floor());
+        let measured = Measured::of(&engine, Arc::clone(&machine.clock));
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, rings, clock) = (Arc::clone(&queue), rings.clone(), Arc::clone(&machine.clock));
@@ -145,7 +148,7 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, rings, report, floor, checkpointer, writer, upkeep })
+        Ok(Self { queue, rings, measured, report, floor, checkpointer, writer, upkeep })
     }
 
     /// The history being written: the one that this open started, or one that began when granting was
@@ -287,9 +290,12 @@ impl LocalFacility {
     }
 
     fn hand_in(&self, command: Command) {
-        match self.queue.push(command) {
+        match self.queue.push(command, || self.measured.now_us()) {
             Ok(()) => {}
-            Err(Rejected::Full(command)) => command.refuse(&CallError::Refused(Refusal::Overloaded)),
+            Err(Rejected::Full(command)) => {
+                self.measured.rejected();
+                command.refuse(&CallError::Refused(Refusal::Overloaded));
+            }
             Err(Rejected::Closed(command)) => command.refuse(&CallError::Gone),
         }
     }
@@ -330,7 +336,7 @@ impl Facility for LocalFacility {
 }
 
 impl LocalFacility {
-    fn ticket<T>(&self, command: impl FnOnce(Completer<T>) -> Command) -> Ticket<T> {
+    pub(super) fn ticket<T>(&self, command: impl FnOnce(Completer<T>) -> Command) -> Ticket<T> {
         let (ticket, completer) = Ticket::pair();
         self.hand_in(command(completer));
         ticket
@@ -382,13 +388,16 @@ fn write_on(
         if taken == Taken::Closed {
             return (engine, Ok(()));
         }
+        if let Taken::Some { since_us } = taken {
+            engine.note_wait(clock.measured_us().saturating_sub(since_us));
+        }
         let mut done = engine.turn(&mut batch);
         if done.is_ok() && taken == Taken::Idle && engine.appender().watermark().is_behind() {
             done = engine.appender().watermark().sync();
         }
         if let Err(error) = done {
             queue.close();
-            while queue.take_all(&mut batch, Duration::ZERO) == Taken::Some {
+            while let Taken::Some { .. } = queue.take_all(&mut batch, Duration::ZERO) {
                 batch.drain(..).for_each(|command| engine.reject(command));
             }
             rings.close();

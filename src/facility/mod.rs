@@ -18,6 +18,8 @@ mod engine;
 mod error;
 mod histories;
 mod local;
+mod measured;
+mod meters;
 mod options;
 mod outside;
 mod packing;
@@ -25,10 +27,12 @@ pub mod past;
 mod presence;
 mod progress;
 mod queue;
+mod readings;
 mod reads;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
+mod tally;
 mod ticket;
 mod views;
 mod watch;
@@ -46,9 +50,13 @@ pub use local::{Closed, LocalFacility, Machine};
 pub use options::{AfterPowerLoss, Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
 pub use outside::Clocks;
 pub use presence::{Presence, Present};
+pub use readings::{
+    CheckpointReadings, ConnectorStanding, Distribution, FiguresFrom, FiguresPage, LeaseState, LogReadings, Readings,
+};
 pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]
 pub use stepper::{SetClock, Stepper};
+pub use tally::{EVENT_KINDS, REQUEST_KINDS};
 pub use ticket::{Completer, Ticket};
 pub use views::{ConnectorStatus, Page, Query, RecoveryReport, Rows, Status, StopView};
 pub use watch::{Feed, Watch, WatchError};

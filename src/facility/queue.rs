@@ -19,6 +19,8 @@ pub(crate) struct Queue<T> {
 #[derive(Debug)]
 struct Inner<T> {
     waiting: VecDeque<T>,
+    /// When the first of them came.
+    since_us: u64,
     /// The writer sleeps on `arrived`: only then a caller pays for waking it.
     writer_sleeps: bool,
     closed: bool,
@@ -34,8 +36,8 @@ pub(crate) enum Rejected<T> {
 /// What the writer got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// At least one command.
-    Some,
+    /// At least one command; when the first of them came, as the pushing side measured it.
+    Some { since_us: u64 },
     /// None arrived in time.
     Idle,
     /// Closed, and nothing is left.
@@ -44,17 +46,21 @@ pub(crate) enum Taken {
 
 impl<T> Queue<T> {
     pub(crate) fn new(length_max: usize) -> Self {
-        let inner = Inner { waiting: VecDeque::new(), writer_sleeps: false, closed: false };
+        let inner = Inner { waiting: VecDeque::new(), since_us: 0, writer_sleeps: false, closed: false };
         Self { inner: Mutex::new(inner), arrived: Condvar::new(), length_max }
     }
 
-    pub(crate) fn push(&self, command: T) -> Result<(), Rejected<T>> {
+    /// `now_us` is asked only where nothing waits yet.
+    pub(crate) fn push(&self, command: T, now_us: impl FnOnce() -> u64) -> Result<(), Rejected<T>> {
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Rejected::Closed(command));
         }
         if inner.waiting.len() >= self.length_max {
             return Err(Rejected::Full(command));
+        }
+        if inner.waiting.is_empty() {
+            inner.since_us = now_us();
         }
         inner.waiting.push_back(command);
         let wake = std::mem::take(&mut inner.writer_sleeps);
@@ -81,7 +87,12 @@ impl<T> Queue<T> {
         } else {
             batch.append(&mut inner.waiting);
         }
-        Taken::Some
+        Taken::Some { since_us: inner.since_us }
+    }
+
+    /// How many wait, and how many may.
+    pub(crate) fn length(&self) -> (usize, usize) {
+        (self.inner.lock().waiting.len(), self.length_max)
     }
 
     /// Lets nobody in any more and forgets what waits: dropped commands hear `Gone`.
@@ -108,13 +119,15 @@ mod tests {
     #[test]
     fn a_full_or_closed_queue_turns_callers_away_at_once() {
         let queue = Queue::new(2);
-        assert_eq!(queue.push(1), Ok(()));
-        assert_eq!(queue.push(2), Ok(()));
-        assert_eq!(queue.push(3), Err(Rejected::Full(3)));
+        assert_eq!(queue.push(1, || 70), Ok(()));
+        assert_eq!(queue.push(2, || 71), Ok(()));
+        assert_eq!(queue.push(3, || 72), Err(Rejected::Full(3)));
+        assert_eq!(queue.length(), (2, 2));
         queue.close();
-        assert_eq!(queue.push(4), Err(Rejected::Closed(4)));
+        assert_eq!(queue.push(4, || 73), Err(Rejected::Closed(4)));
         let mut batch = VecDeque::new();
-        assert_eq!(queue.take_all(&mut batch, Duration::ZERO), Taken::Some);
+        let taken = queue.take_all(&mut batch, Duration::ZERO);
+        assert_eq!(taken, Taken::Some { since_us: 70 }, "the first one waited longest");
         assert_eq!(batch, [1, 2], "what waited is taken in order, also after the close");
         assert_eq!(queue.take_all(&mut batch, Duration::from_secs(60)), Taken::Closed);
     }

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::engine::Parts;
 use super::error::OpenError;
 use super::local::Machine;
+use super::meters::Meters;
 use super::options::AfterPowerLoss;
 use super::options::Options;
 use super::watch::Rings;
@@ -176,7 +177,8 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, rings: Ring
     let floor = clock_floor(&base.histories, &appender.keeper().manifest(), stamp.boot);
     report.took_us = machine.clock.boot_ms().0.saturating_sub(start.0) * 1_000;
     let alarms = Arc::new(Alarms::new(Arc::clone(&machine.clock)));
-    let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked, &alarms);
+    let meters = Arc::new(Meters::default());
+    let checkpointer = Checkpointer::new(machine, dir.to_path_buf(), options, &appender, unchecked, &alarms, &meters);
     let quarantine_ms = u32::try_from(options.quarantine.as_millis()).unwrap_or(u32::MAX);
     let clock = Arc::clone(&machine.clock);
     let quarantine_timer = options.quarantine_timer;
@@ -190,6 +192,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, rings: Ring
         rings,
         progress,
         alarms,
+        meters,
         report,
         remembered,
         floor,

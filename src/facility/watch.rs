@@ -86,6 +86,11 @@ impl Ring {
         self.watchers.load(Ordering::Relaxed) > 0
     }
 
+    /// How many watch.
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
     /// Takes durable events in; keeps the last 65,536.
     pub(crate) fn publish(&self, made: &mut Vec<(Lsn, Event)>) {
         if made.is_empty() {

@@ -257,6 +257,46 @@ pub enum Operand {
 }
 
 impl Refusal {
+    /// Every name, in the order of the variants.
+    pub const NAMES: [&'static str; 36] = [
+        "connector-exists",
+        "unknown-connector",
+        "other-machine",
+        "stale-incarnation",
+        "must-attach",
+        "not-failed",
+        "boot-may-be-alive",
+        "request-id-reused",
+        "already-answered",
+        "overloaded",
+        "numbers-exhausted",
+        "unknown-list",
+        "closed",
+        "not-joined",
+        "no-allowable-set",
+        "exhausted",
+        "quota-exceeded",
+        "reserved",
+        "port-held",
+        "port-quarantined",
+        "port-excluded",
+        "not-owner",
+        "stale-token",
+        "out-of-range",
+        "too-many",
+        "too-large",
+        "storage-full",
+        "challenge-needed",
+        "report-needed",
+        "other-store",
+        "receipt-bad",
+        "still-connected",
+        "grants-stopped",
+        "adopted-pending",
+        "too-early",
+        "not-all-attached",
+    ];
+
     /// The refusal's name in kebab case, as programs see it.
     #[must_use]
     pub const fn name(&self) -> &'static str {

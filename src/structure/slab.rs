@@ -26,7 +26,7 @@ impl<T> Slab<T> {
     }
 
     /// One past the highest slot in use.
-    fn slots(&self) -> u32 {
+    pub(super) fn slots(&self) -> u32 {
         u32::try_from(self.cells.len()).expect("slots are numbered with 32 bits")
     }
 

@@ -91,6 +91,11 @@ impl ManifestKeeper {
         look(&self.state.lock().manifest)
     }
 
+    /// Looks at MANIFEST unless it is being changed.
+    pub fn try_look<T>(&self, look: impl FnOnce(&Manifest) -> T) -> Option<T> {
+        self.state.try_lock().map(|state| look(&state.manifest))
+    }
+
     /// Whether the next changes need no room: those of a rotation and of the next open.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -21,6 +21,7 @@ mod full_disk;
 mod hex;
 mod images;
 mod kills;
+mod metrics;
 mod model;
 mod netns;
 mod numbers;

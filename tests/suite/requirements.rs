@@ -18,6 +18,8 @@ pub(crate) enum Requirement {
     Netns,
     /// systemd-analyze, which knows unit files.
     Systemd,
+    /// promtool, of Debian's package prometheus.
+    Promtool,
 }
 
 impl Requirement {
@@ -27,6 +29,7 @@ impl Requirement {
             Self::Strace => "strace",
             Self::Netns => "netns",
             Self::Systemd => "systemd",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -42,7 +45,8 @@ impl Requirement {
             Self::Netns if !runs("ip", &["-V"]) => Some("no ip (iproute2)"),
             Self::Netns if !runs("unshare", &["-n", "true"]) => Some("no network namespaces here"),
             Self::Systemd if !runs("systemd-analyze", &["--version"]) => Some("no systemd-analyze"),
-            Self::Loop | Self::Strace | Self::Netns | Self::Systemd => None,
+            Self::Promtool if !runs("promtool", &["--version"]) => Some("no promtool"),
+            Self::Loop | Self::Strace | Self::Netns | Self::Systemd | Self::Promtool => None,
         }
     }
 }

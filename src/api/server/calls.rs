@@ -9,6 +9,9 @@
 
 use super::Shared;
 use super::judge;
+use crate::api::Barred;
+use crate::api::Open;
+use crate::api::ServiceMeters;
 use crate::api::access;
 use crate::api::access::Act;
 use crate::api::access::audit;
@@ -66,6 +69,8 @@ pub(super) struct Peer {
     admitted: BTreeMap<u32, ConnectorName>,
     waiting: FuturesUnordered<Waiting>,
     answers: Answers,
+    meters: Arc<ServiceMeters>,
+    _counted: Open,
 }
 
 /// A call and the ticket for its answer.
@@ -107,7 +112,21 @@ impl Peer {
     ) -> Self {
         let (in_flight_max, lease_ms) = (shared.limits.in_flight_max, shared.lease_ms);
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeMap::new(), FuturesUnordered::new());
-        Self { facility, structure, who, shared, in_flight_max, lease_ms, presences, admitted, waiting, answers }
+        let (meters, counted) = (Arc::clone(&shared.counts.meters), shared.counts.meters.stream());
+        Self {
+            facility,
+            structure,
+            who,
+            shared,
+            in_flight_max,
+            lease_ms,
+            presences,
+            admitted,
+            waiting,
+            answers,
+            meters,
+            _counted: counted,
+        }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -118,6 +137,7 @@ impl Peer {
             return Ok(());
         }
         if self.waiting.len() >= self.in_flight_max as usize {
+            self.meters.bar(Barred::Limit);
             return Err(Refusal::Overloaded.into());
         }
         let mut then = Then::Nothing;
@@ -179,6 +199,7 @@ impl Peer {
             What::Absent(_) => return Ok(()),
         };
         self.waiting.push(Waiting { call, ticket, then });
+        self.meters.asked(1);
         Ok(())
     }
 
@@ -192,7 +213,10 @@ impl Peer {
     /// Whether the connector came in on this stream. An older life of one that did is told so by the
     /// facility.
     fn may_act(&self, actor: &Actor) -> Result<&ConnectorName, Failure> {
-        self.admitted.get(&actor.slot).ok_or_else(|| Refusal::MustAttach.into())
+        self.admitted.get(&actor.slot).ok_or_else(|| {
+            self.meters.bar(Barred::Stranger);
+            Refusal::MustAttach.into()
+        })
     }
 
     fn report(&self, sent: v1::ReportCall) -> Result<Owed, Failure> {
@@ -241,6 +265,7 @@ impl Peer {
     }
 
     async fn answer(&mut self, (call, answer, then): (u64, Answer, Then)) -> Result<(), PeerGone> {
+        self.meters.answered(1);
         self.heed(then, &answer);
         let told = match answer {
             Answer::Reply(Ok(mut reply)) => {
@@ -256,6 +281,12 @@ impl Peer {
             Answer::Page(query, answer) => answer.map(|page| Told::Page(v1::Page::answering(&query, &page))),
         };
         self.tell(call, told.unwrap_or_else(|error| Told::Error((&Failure::from(error)).into()))).await
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.meters.answered(self.waiting.len());
     }
 }
 

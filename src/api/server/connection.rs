@@ -19,6 +19,8 @@ use crate::api::access::WITH_NAMES;
 use crate::api::access::audit;
 use crate::api::access::shown_refused;
 use crate::api::limits;
+use crate::api::meters::DoorKind;
+use crate::api::meters::Turned;
 use crate::facility::random_u64;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
@@ -72,23 +74,31 @@ pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place, alive: mpsc::Sender<()>) {
+    let meters = &served.counts.meters;
     match accepted {
         Accepted::Tcp(stream, from) => {
+            let _counted = meters.connection(DoorKind::Tcp);
             let peer = Peer { role: served.access.loopback, name: None, how: How::Loopback(from) };
             converse(&served, stream, Ok(peer)).await;
         }
         Accepted::Unix(stream, uid) => {
+            let _counted = meters.connection(DoorKind::Unix);
             let peer = served.access.uids.peer(uid);
             if let Err(denied) = &peer {
                 served.counts.add(|counts| &counts.denied);
+                meters.turn_away(Turned::Unknown);
                 audit::denied(denied);
             }
             converse(&served, stream, peer).await;
         }
         Accepted::Tls(stream, from) => match handshake(&served, stream, from).await {
-            Ok((stream, peer)) => converse(&served, stream, Ok(peer)).await,
+            Ok((stream, peer)) => {
+                let _counted = meters.connection(DoorKind::Tcp);
+                converse(&served, stream, Ok(peer)).await;
+            }
             Err(reason) => {
                 served.counts.add(|counts| &counts.handshakes_failed);
+                meters.turn_away(Turned::Tls);
                 audit::refused(from, reason);
             }
         },

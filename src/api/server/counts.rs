@@ -1,6 +1,8 @@
 //! What became of connections, in numbers.
 #![forbid(unsafe_code)]
 
+use crate::api::meters::ServiceMeters;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of connections since the service began.
@@ -33,6 +35,8 @@ pub struct ConnectionCounts {
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
+    /// What is shown outside: the same, by fewer names.
+    pub(super) meters: Arc<ServiceMeters>,
     pub(super) accepted: AtomicU64,
     pub(super) closed: AtomicU64,
     pub(super) no_room: AtomicU64,
@@ -47,6 +51,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    pub(super) fn of(meters: Arc<ServiceMeters>) -> Self {
+        Self { meters, ..Self::default() }
+    }
+
     /// One more; how many there are with it.
     pub(super) fn add(&self, which: impl Fn(&Self) -> &AtomicU64) -> u64 {
         which(self).fetch_add(1, Ordering::Relaxed) + 1

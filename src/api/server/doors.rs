@@ -8,6 +8,7 @@ use super::room::Full;
 use super::room::Whose;
 use crate::api::Door;
 use crate::api::access::audit;
+use crate::api::meters::Turned;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -144,6 +145,7 @@ pub(super) async fn accept(opened: Opened, served: Arc<Served>, alive: mpsc::Sen
 
 /// Not a line for each: who is refused a thousand times is told of eleven times.
 fn refused(served: &Served, accepted: &Accepted, full: Full) {
+    served.counts.meters.turn_away(Turned::Limit);
     let (count, reason) = match full {
         Full::All => (served.counts.add(|counts| &counts.no_room), "no room for more connections"),
         Full::Peer => {

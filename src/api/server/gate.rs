@@ -11,6 +11,7 @@ use crate::api::access::How;
 use crate::api::access::Peer;
 use crate::api::access::audit;
 use crate::api::access::is_grpc;
+use crate::api::meters::Barred;
 use axum::body::Body;
 use http::Extensions;
 use http::HeaderMap;
@@ -80,6 +81,7 @@ pub(super) async fn answer(gate: Arc<Gate>, mut request: Request<Incoming>) -> R
         }
         Err(denied) => {
             gate.counts.add(|counts| &counts.denied);
+            gate.counts.meters.bar(Barred::Role);
             Ok(refusal(&denied, request.uri().path()))
         }
     }

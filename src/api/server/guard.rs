@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::counts::Counts;
+use crate::api::meters::Turned;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -62,6 +63,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             guarded.silence = None;
         } else if read.is_pending() && silence.as_mut().poll(context).is_ready() {
             guarded.counts.add(|counts| &counts.silent);
+            guarded.counts.meters.turn_away(Turned::Silence);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

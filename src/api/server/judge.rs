@@ -8,6 +8,7 @@ use crate::api::access::Peer;
 use crate::api::access::audit;
 use crate::api::access::rates::TooFast;
 use crate::api::failure::Failure;
+use crate::api::meters::Barred;
 use crate::api::v1;
 use crate::structure::Body;
 use crate::structure::Request;
@@ -44,10 +45,12 @@ impl Shared {
         match &failure {
             Failure::Denied(denied) => {
                 self.counts.add(|counts| &counts.denied);
+                self.counts.meters.bar(Barred::Role);
                 audit::denied(denied);
             }
             Failure::TooFast { .. } => {
                 self.counts.add(|counts| &counts.too_fast);
+                self.counts.meters.bar(Barred::Rate);
             }
             _ => {}
         }

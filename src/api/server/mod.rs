@@ -29,6 +29,7 @@ use super::access::TlsError;
 use super::access::rates::Rates;
 use super::failure::Failure;
 use super::limits;
+use super::meters::ServiceMeters;
 use super::v1;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
@@ -66,6 +67,7 @@ pub struct Server {
     access: Access,
     lease: Duration,
     http: axum::Router,
+    meters: Arc<ServiceMeters>,
 }
 
 /// One structure.
@@ -147,6 +149,7 @@ pub struct Running {
     doors: Vec<Door>,
     tls: Option<Arc<TlsDoor>>,
     counts: Arc<Counts>,
+    meters: Arc<ServiceMeters>,
 }
 
 /// How a stop went.
@@ -162,8 +165,8 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let (access, lease) = (Access::default(), Duration::ZERO);
-        Self { hosted: BTreeMap::new(), limits, access, lease, http: axum::Router::new() }
+        let (access, lease, meters) = (Access::default(), Duration::ZERO, ServiceMeters::new());
+        Self { hosted: BTreeMap::new(), limits, access, lease, http: axum::Router::new(), meters }
     }
 
     /// Says who may come in; without it, [`Access::default`].
@@ -216,6 +219,12 @@ impl Server {
         self
     }
 
+    /// What the service counts of itself.
+    #[must_use]
+    pub fn meters(&self) -> Arc<ServiceMeters> {
+        Arc::clone(&self.meters)
+    }
+
     /// Opens every door and serves.
     ///
     /// # Errors
@@ -227,14 +236,14 @@ impl Server {
             .enable_all()
             .build()
             .map_err(no_runtime)?;
-        let Self { hosted, limits, access, lease, http } = self;
+        let Self { hosted, limits, access, lease, http, meters } = self;
         let tls = access.tls.clone().map(TlsDoor::open).transpose()?.map(Arc::new);
         let (stopping, stopped) = watch::channel(false);
         let (alive, last) = mpsc::channel(1);
         let entered = runtime.enter();
         let opened = doors::open(doors, tls.is_some(), access.uids.has_others())?;
         let doors = opened.iter().map(|opened| opened.door.clone()).collect();
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(Counts::of(Arc::clone(&meters)));
         let shared = Arc::new(Shared {
             hosted,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
@@ -259,13 +268,14 @@ impl Server {
             tokio::spawn(doors::accept(opened, Arc::clone(&served), alive.clone()));
         }
         drop(entered);
-        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts })
+        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts, meters })
     }
 }
 
 /// Everything that is answered: gRPC, its health and reflection, and the other routes. Within a runtime.
 fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<bool>) -> axum::Router {
     let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.limits;
+    let counted = shared.counts.meters.layer();
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(stream_call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -299,6 +309,7 @@ fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<
         .add_service(operations)
         .prepare()
         .into_axum_router()
+        .layer(counted)
 }
 
 impl Running {
@@ -327,6 +338,7 @@ impl Running {
     /// stream and connection.
     pub fn stop(mut self, patience: Duration) -> Drained {
         let Some(runtime) = self.runtime.take() else { return Drained::All };
+        self.meters.drain();
         // Nobody listens any more where it already ended.
         let _ = self.stopping.send(true);
         let ended = runtime.block_on(async { tokio::time::timeout(patience, self.last.recv()).await });

@@ -6,6 +6,7 @@ use super::calls;
 use super::calls::Peer;
 use super::gate::ending;
 use super::gate::who;
+use crate::api::Barred;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::limits;
@@ -30,7 +31,10 @@ impl v1::stacks_server::Stacks for Stacks {
         let shared = &self.0;
         let who = who(request.extensions())?;
         let ending = ending(request.extensions());
-        let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
+        let overloaded = |_| {
+            shared.counts.meters.bar(Barred::Limit);
+            Failure::from(Refusal::Overloaded).to_status()
+        };
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
         let mut calls = request.into_inner();
         let first = tokio::time::timeout(shared.limits.silence_max, calls.message()).await;

@@ -6,6 +6,7 @@ use super::gate::ending;
 use super::gate::who;
 use super::judge;
 use super::watching;
+use crate::api::Barred;
 use crate::api::access::audit;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
@@ -44,6 +45,7 @@ impl v1::structures_server::Structures for Structures {
             let request = judge::request(&who, request.ok_or(Malformed::missing("submit.request"))?)?;
             if matches!(request, Asked::Stack { .. }) {
                 // Who has no stream has not attached on it.
+                self.0.counts.meters.bar(Barred::Stranger);
                 return Err(Refusal::MustAttach.into());
             }
             let asked = audit::asked(&request);
@@ -80,9 +82,13 @@ impl v1::structures_server::Structures for Structures {
         let hosted = self.0.hosted(&structure).map_err(|failure| failure.to_status())?;
         let cannot = || Status::unimplemented("this structure's facility cannot be watched");
         let door = hosted.watch.clone().ok_or_else(cannot)?;
-        let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
+        let overloaded = |_| {
+            self.0.counts.meters.bar(Barred::Limit);
+            Failure::from(Refusal::Overloaded).to_status()
+        };
         let room = Arc::clone(&self.0.watchers).try_acquire_owned().map_err(overloaded)?;
-        let updates = watching::start(door, after.map(Lsn), ending, room);
+        let counted = self.0.counts.meters.watcher();
+        let updates = watching::start(door, after.map(Lsn), ending, (room, counted));
         Ok(Response::new(ReceiverStream::new(updates)))
     }
 }

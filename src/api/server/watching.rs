@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::WatchDoor;
+use crate::api::Open;
 use crate::api::convert;
 use crate::api::v1;
 use crate::facility::WatchError;
@@ -26,7 +27,7 @@ pub(super) fn start(
     door: WatchDoor,
     after: Option<Lsn>,
     stopping: watch::Receiver<bool>,
-    room: OwnedSemaphorePermit,
+    room: (OwnedSemaphorePermit, Open),
 ) -> mpsc::Receiver<Result<v1::WatchUpdate, Status>> {
     let (updates, receiver) = mpsc::channel(UPDATES_WAITING_MAX);
     tokio::task::spawn_blocking(move || {

@@ -28,6 +28,7 @@ use crate::api::Drained;
 use crate::api::Running;
 use crate::api::ServeError;
 use crate::api::Server;
+use crate::api::http;
 use crate::web::Ending;
 use crate::web::Web;
 use follow::Followers;
@@ -104,9 +105,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 
 /// Opens the doors, and says so.
 fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<(Running, Ending), Failure> {
-    let hosted = opened.stores.iter().map(|store| (store.name, Arc::clone(&store.facility)));
-    let Web { routes, ending } = Web::new(hosted.collect());
-    let mut server = Server::new(config.limits).access(config.access()).lease(config.lease).http(routes);
+    let hosted: Vec<_> = opened.stores.iter().map(|store| (store.name, Arc::clone(&store.facility))).collect();
+    let mut server = Server::new(config.limits).access(config.access()).lease(config.lease);
+    let measured = http::routes(hosted.clone(), server.meters());
+    let Web { routes, ending } = Web::new(hosted);
+    server = server.http(measured.merge(routes));
     for store in &opened.stores {
         server = server
             .host_local(store.name, &store.facility)

@@ -176,6 +176,7 @@ impl Engine {
     fn take(&mut self, event: &Event, now: BootMs) {
         let lsn = self.next_lsn();
         self.notice(&event.change);
+        self.tally.event(&event.change);
         self.structure.apply(lsn, now, event);
         record::encode(event, &mut self.payload);
         self.count += 1;

@@ -5,6 +5,7 @@ mod adopt;
 mod attach;
 mod choice;
 mod cost;
+mod figures;
 mod lists;
 mod pool;
 mod ports;
