@@ -36,7 +36,10 @@ pub(super) fn serving(data: &Path, status: &Status, doors: &[Door], is_json: boo
         let _ = writeln!(text, "  {label:<10} {door}");
     }
     let first = doors.first().map_or("", String::as_str);
-    let _ = writeln!(text, "  try        grpcurl -plaintext {} list", first.trim_start_matches("http://"));
+    let _ = match first.strip_prefix("https://") {
+        Some(place) => writeln!(text, "  try        grpcurl -cacert CA -cert CERTIFICATE -key KEY {place} list"),
+        None => writeln!(text, "  try        grpcurl -plaintext {} list", first.trim_start_matches("http://")),
+    };
     output::print(&text)
 }
 
