@@ -1,6 +1,7 @@
 //! What a call that has no answer is told: as a message, and as a gRPC status, by one table.
 #![forbid(unsafe_code)]
 
+use super::access::Denied;
 use super::convert::Malformed;
 use super::operations::OperationCause;
 use super::operations::OperationFailure;
@@ -35,6 +36,15 @@ pub enum Failure {
     /// An operation on a store as a whole failed.
     #[error(transparent)]
     Operation(#[from] OperationFailure),
+    /// Whoever asks may not.
+    #[error(transparent)]
+    Denied(Denied),
+    /// This stack, or all together, ask more often than the service's limits let them.
+    #[error("too fast: try again in {retry_after_ms} ms")]
+    TooFast {
+        /// When, ms.
+        retry_after_ms: u32,
+    },
     /// The message was not understood; nothing of it was acted on.
     #[error("not understood: {0}")]
     Malformed(#[from] Malformed),
@@ -54,6 +64,8 @@ impl Failure {
         match self {
             Self::NotHosted { .. } => Code::NotFound,
             Self::Malformed(_) | Self::NotUnderstood { .. } => Code::InvalidArgument,
+            Self::Denied(_) => Code::PermissionDenied,
+            Self::TooFast { .. } => Code::ResourceExhausted,
             Self::Call(CallError::Refused(refusal)) => of_refusal(refusal),
             Self::Call(CallError::Gone) => Code::Unavailable,
             Self::Operation(failure) => of_operation(failure.cause),
@@ -63,8 +75,10 @@ impl Failure {
     }
 
     /// When to try again, ms; 0: nothing is known, or it is of no use.
-    fn retry_after_ms(&self) -> u32 {
+    #[must_use]
+    pub fn retry_after_ms(&self) -> u32 {
         match self {
+            Self::TooFast { retry_after_ms } => *retry_after_ms,
             Self::Call(CallError::Refused(Refusal::Overloaded)) => OVERLOADED_RETRY_MS,
             Self::Call(CallError::Refused(Refusal::StorageFull)) => FULL_RETRY_MS,
             Self::Call(CallError::Refused(Refusal::TooEarly { left_ms })) => {
@@ -79,7 +93,8 @@ impl Failure {
     pub(crate) fn into_call_error(self) -> CallError {
         match self {
             Self::Call(error) => error,
-            Self::NotHosted { .. } => CallError::Gone,
+            Self::TooFast { .. } => Refusal::Overloaded.into(),
+            Self::NotHosted { .. } | Self::Denied(_) => CallError::Gone,
             Self::Malformed(_) | Self::NotUnderstood { .. } | Self::Operation(_) => CallError::WrongAnswer,
         }
     }
@@ -87,6 +102,10 @@ impl Failure {
     /// The failure as a status, with the typed message in its details.
     pub(crate) fn to_status(&self) -> Status {
         let (code, message) = (self.code(), self.to_string());
+        if matches!(self, Self::Denied(_)) {
+            // The code and the text say it all.
+            return Status::new(code, message);
+        }
         let detail = prost_types::Any { type_url: DETAIL.to_owned(), value: v1::CallError::from(self).encode_to_vec() };
         let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![detail] };
         Status::with_details(code, message, details.encode_to_vec().into())
@@ -111,6 +130,11 @@ impl From<&Failure> for v1::CallError {
     fn from(failure: &Failure) -> Self {
         let why = match failure {
             Failure::Call(CallError::Refused(refusal)) => Why::Refused(refusal.into()),
+            Failure::TooFast { .. } => Why::Refused((&Refusal::Overloaded).into()),
+            // It is told as a status, which ends the stream: never as this.
+            Failure::Denied(denied) => {
+                Why::Malformed(v1::Malformed { field: "permission".to_owned(), reason: denied.to_string() })
+            }
             Failure::Call(CallError::StorageFailed { reason }) => Why::StorageFailed(reason.clone()),
             Failure::Call(CallError::Gone) => Why::Gone(v1::Nothing {}),
             Failure::Call(CallError::WrongAnswer) => Why::WrongAnswer(v1::Nothing {}),
@@ -131,8 +155,14 @@ impl TryFrom<v1::CallError> for Failure {
     type Error = Malformed;
 
     fn try_from(sent: v1::CallError) -> Result<Self, Malformed> {
+        let retry_after_ms = sent.retry_after_ms;
         Ok(match sent.why.ok_or(Malformed::missing("error.why"))? {
-            Why::Refused(refusal) => Self::Call(CallError::Refused(refusal.try_into()?)),
+            Why::Refused(refusal) => match refusal.try_into()? {
+                Refusal::Overloaded if ![0, OVERLOADED_RETRY_MS].contains(&retry_after_ms) => {
+                    Self::TooFast { retry_after_ms }
+                }
+                refusal => Self::Call(CallError::Refused(refusal)),
+            },
             Why::StorageFailed(reason) => Self::Call(CallError::StorageFailed { reason }),
             Why::Gone(v1::Nothing {}) => Self::Call(CallError::Gone),
             Why::WrongAnswer(v1::Nothing {}) => Self::Call(CallError::WrongAnswer),

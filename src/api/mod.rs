@@ -10,6 +10,7 @@
 //! stack's attach settles what became of it (protocol.md R12).
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod client;
 mod convert;
 mod door;
@@ -24,7 +25,7 @@ pub use door::{Door, DoorError};
 pub use failure::Failure;
 pub use limits::{Limits, MESSAGE_BYTES_MAX};
 pub use operations::{BackedUp, OperationCause, OperationFailure, Operations, WhoAsked, WhoFound};
-pub use server::{Drained, Running, ServeError, Server};
+pub use server::{ConnectionCounts, Drained, Running, ServeError, Server};
 
 /// The messages and services of `portplex.v1.proto`, made from it by a test that holds them in step.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::unwrap_used, rustdoc::all)]

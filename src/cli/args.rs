@@ -1,6 +1,8 @@
 //! What was typed: the tree of verbs, and help that is complete at every one of them.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "service")]
+use super::cert::CertArgs;
 use super::connector::ConnectorArgs;
 use super::dev::ChildArgs;
 use super::dev::DevArgs;
@@ -34,6 +36,9 @@ pub(crate) enum Verb {
     /// Serve stores to stacks, operators and programs, over gRPC
     #[command(after_long_help = super::serve::EXAMPLES)]
     Serve(ServeArgs),
+    /// Make a small private CA and certificates for services, stacks, operators and readers
+    #[cfg(feature = "service")]
+    Cert(CertArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it

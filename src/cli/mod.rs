@@ -8,6 +8,8 @@
 
 mod act;
 mod args;
+#[cfg(feature = "service")]
+mod cert;
 mod columns;
 mod config;
 mod connector;
@@ -58,6 +60,8 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Dev(args) => (args.json, dev::run(args).map(|()| Exit::Done)),
         Verb::FacilityChild(args) => (false, dev::run_child(args).map(|()| Exit::Done)),
         Verb::Serve(args) => (args.json, serve::run(args)),
+        #[cfg(feature = "service")]
+        Verb::Cert(args) => (args.is_json(), args.run()),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Who(args) => (args.is_json(), args.run()),

@@ -10,6 +10,7 @@ use crate::api::Door;
 use crate::api::OperatorClient;
 use crate::api::RemoteFacility;
 use crate::api::RemoteOptions;
+use crate::api::access::ClientTls;
 use crate::ident::StructureName;
 use crate::structure::Structure;
 use std::fmt;
@@ -37,6 +38,9 @@ pub(crate) struct ServiceArgs {
     /// The key of that certificate, PEM; for https
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Name in the service's certificate, where it is another than the one in the URL
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 /// What a verb works on.
@@ -88,10 +92,18 @@ impl ServiceArgs {
 
     /// The one place where the flags become options of a client.
     fn options(&self) -> Result<RemoteOptions, Failure> {
-        if self.tls_ca.is_some() || self.tls_cert.is_some() || self.tls_key.is_some() {
-            return Err(Failure::told(Exit::Usage, "there is no mutual TLS yet: leave the --tls flags out"));
-        }
-        Ok(RemoteOptions::default())
+        let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            (Some(ca), Some(certificate), Some(key)) => {
+                let (ca, certificate, key) = (ca.clone(), certificate.clone(), key.clone());
+                Some(ClientTls { ca, certificate, key, server_name: self.tls_server_name.clone() })
+            }
+            (None, None, None) => None,
+            _ => {
+                let message = "--tls-ca, --tls-cert and --tls-key belong together: an https door needs all of them";
+                return Err(Failure::told(Exit::Usage, message));
+            }
+        };
+        Ok(RemoteOptions { tls, ..RemoteOptions::default() })
     }
 
     /// Connects as a stack does: to the structure that was named, or the only one that is hosted there.

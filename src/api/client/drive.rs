@@ -2,11 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::RemoteError;
-use super::RemoteOptions;
+use super::dial;
+use super::fault_of;
 use super::line::Line;
 use super::line::Stream;
-use crate::api::Door;
-use crate::api::failure::Failure;
 use crate::api::limits;
 use crate::api::v1;
 use crate::facility::random_u64;
@@ -14,10 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Status;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use tonic::transport::Endpoint;
 use v1::stack_answer::What as Told;
 use v1::stack_call::What;
 use v1::stacks_client::StacksClient;
@@ -26,8 +23,6 @@ use v1::stacks_client::StacksClient;
 const PAUSE_MS_MIN: u64 = 20;
 /// … up to this.
 const PAUSE_MS_MAX: u64 = 2_000;
-/// How long one try to connect may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked for presences that ended.
 const SWEEP_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,14 +30,14 @@ const SWEEP_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn drive(line: Arc<Line>) {
     let mut pause_ms = PAUSE_MS_MIN;
     loop {
-        let fault = match converse(&line).await {
-            Ended::NeverStood(fault) => fault,
+        match converse(&line).await {
+            Ended::NoStream(fault) => line.close(fault, true),
+            Ended::NeverStood(fault) => line.close(fault, false),
             Ended::Broke(fault) => {
                 pause_ms = PAUSE_MS_MIN;
-                fault
+                line.close(fault, false);
             }
-        };
-        line.close(fault);
+        }
         // Half of it to all of it: many clients of one service do not come back in step.
         tokio::time::sleep(Duration::from_millis(pause_ms / 2 + random_u64() % (pause_ms / 2 + 1))).await;
         pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
@@ -50,7 +45,9 @@ pub(super) async fn drive(line: Arc<Line>) {
 }
 
 enum Ended {
-    /// Nothing was ever answered on it: the pauses go on growing.
+    /// None was made.
+    NoStream(RemoteError),
+    /// No call was ever answered on it: the pauses go on growing.
     NeverStood(RemoteError),
     Broke(RemoteError),
 }
@@ -62,7 +59,7 @@ async fn converse(line: &Line) -> Ended {
             line.open(stream);
             answers
         }
-        Err(fault) => return Ended::NeverStood(fault),
+        Err(fault) => return Ended::NoStream(fault),
     };
     let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -83,15 +80,20 @@ async fn converse(line: &Line) -> Ended {
                 }
             }
             Ok(None) => return ended(line.unreachable("the service ended the stream")),
-            Err(status) => return ended(fault(line, &status)),
+            Err(status) => return ended(fault_of(line, &status)),
         }
     }
 }
 
 /// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
 async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
-    let channel = endpoint(&line.door).map_err(|error| line.unreachable(chain(&error)))?;
-    let channel = channel.connect().await.map_err(|error| line.unreachable(chain(&error)))?;
+    let dialled = dial::dial(line).await?;
+    let said = begin_on(line, dialled.channel.clone()).await;
+    // A certificate that the service refused is heard of only after the handshake, as a broken stream.
+    said.map_err(|fault| dialled.explain(line).unwrap_or(fault))
+}
+
+async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
     let (calls, outgoing) = mpsc::unbounded_channel();
     let hello = v1::Hello { structure: line.structure.to_string(), release: env!("CARGO_PKG_VERSION").to_owned() };
     // The receiver is in hand.
@@ -100,7 +102,7 @@ async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), Remo
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let begun = client.calls(UnboundedReceiverStream::new(outgoing)).await;
-    let mut answers = begun.map_err(|status| fault(line, &status))?.into_inner();
+    let mut answers = begun.map_err(|status| fault_of(line, &status))?.into_inner();
     let Told::Welcome(welcome) = next(line, &mut answers).await? else {
         return Err(line.unreachable("its first message is no welcome"));
     };
@@ -116,36 +118,6 @@ async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), Remo
 }
 
 async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {
-    let answer = answers.message().await.map_err(|status| fault(line, &status))?;
+    let answer = answers.message().await.map_err(|status| fault_of(line, &status))?;
     answer.and_then(|answer| answer.what).ok_or_else(|| line.unreachable("the service ended the stream"))
-}
-
-/// A channel for single calls; what went wrong otherwise.
-pub(super) async fn channel(door: &Door, _: &RemoteOptions) -> Result<Channel, String> {
-    let endpoint = endpoint(door).map_err(|error| chain(&error))?;
-    endpoint.connect().await.map_err(|error| chain(&error))
-}
-
-fn endpoint(door: &Door) -> Result<Endpoint, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(door.to_string())?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_PATIENCE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(limits::KEEP_ALIVE_EVERY)
-        .keep_alive_timeout(limits::KEEP_ALIVE_PATIENCE)
-        .keep_alive_while_idle(true))
-}
-
-fn fault(line: &Line, status: &Status) -> RemoteError {
-    match Failure::of_status(status) {
-        Some(Failure::NotHosted { structure }) => RemoteError::NotHosted { door: line.door.to_string(), structure },
-        Some(failure) => line.unreachable(failure),
-        None => line.unreachable(status),
-    }
-}
-
-/// An error with all that is behind it: the outermost says only that something failed.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -7,6 +7,7 @@ use super::presences::Known;
 use super::presences::Presences;
 use super::told;
 use crate::api::Door;
+use crate::api::access::ClientTls;
 use crate::api::convert::Malformed;
 use crate::api::v1;
 use crate::facility::CallError;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use v1::stack_answer::What as Told;
 use v1::stack_call::What;
@@ -33,6 +35,7 @@ const PART_ROWS_MAX: usize = 1 << 22;
 pub(super) struct Line {
     pub(super) door: Door,
     pub(super) structure: StructureName,
+    pub(super) tls: Option<ClientTls>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -45,6 +48,12 @@ struct State {
     fault: Option<RemoteError>,
     /// The lease that the service asked for last.
     lease_ms: u64,
+    /// Waiting does not help against it.
+    is_final: bool,
+    /// The same, kept when the next one succeeds.
+    last_fault: Option<RemoteError>,
+    /// The service asked not to be asked before.
+    not_before: Option<Instant>,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -84,9 +93,11 @@ pub(super) enum Waiting {
 }
 
 impl Line {
-    pub(super) fn new(door: Door, structure: StructureName) -> Self {
-        let state = State { live: None, presences: Presences::default(), fault: None, lease_ms: 0, over: false };
-        Self { door, structure, state: Mutex::new(state), changed: Condvar::new() }
+    pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
+        let (presences, over, is_final, lease_ms) = (Presences::default(), false, false, 0);
+        let (live, fault, last_fault, not_before) = (None, None, None, None);
+        let state = State { live, presences, fault, lease_ms, is_final, last_fault, not_before, over };
+        Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// What is to be said first on a new stream: who was connected, and still is.
@@ -107,13 +118,20 @@ impl Line {
         state.live =
             Some(Live { calls, channel, in_flight_max, last, waiting: HashMap::new(), parts: HashMap::new(), rows: 0 });
         state.fault = None;
+        state.is_final = false;
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The stream is no more, or none came to be: everybody who waits hears `Gone`.
-    pub(super) fn close(&self, fault: RemoteError) {
+    /// The stream is no more, or, with `never_was`, none came to be: everybody who waits hears `Gone`.
+    pub(super) fn close(&self, fault: RemoteError, never_was: bool) {
+        let is_final = matches!(
+            fault,
+            RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
+        );
         let mut state = self.state.lock();
+        state.is_final = never_was && is_final;
+        state.last_fault = Some(fault.clone());
         state.fault = Some(fault);
         let gone = state.live.take();
         drop(state);
@@ -138,17 +156,26 @@ impl Line {
         self.state.lock().lease_ms
     }
 
+    pub(super) fn last_fault(&self) -> Option<RemoteError> {
+        self.state.lock().last_fault.clone()
+    }
+
+    pub(super) fn retry_after(&self) -> Duration {
+        let not_before = self.state.lock().not_before;
+        not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
+    }
+
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {
         let state = self.state.lock();
         let channel = state.live.as_ref().map(|live| live.channel.clone());
         channel.ok_or_else(|| state.fault.clone().unwrap_or_else(|| self.unreachable("not connected yet")))
     }
 
-    /// Waits until the stream stands. That the structure is not hosted is said at once.
+    /// Waits until the stream stands. That the structure is not hosted, or
+    /// that this client may not, is said at once.
     pub(super) fn wait_connected(&self, patience: Duration) -> Result<(), RemoteError> {
         let mut state = self.state.lock();
-        let is_waiting =
-            |state: &mut State| state.live.is_none() && !matches!(state.fault, Some(RemoteError::NotHosted { .. }));
+        let is_waiting = |state: &mut State| state.live.is_none() && !state.is_final;
         self.changed.wait_while_for(&mut state, is_waiting, patience);
         match (&state.live, &state.fault) {
             (Some(_), _) => Ok(()),
@@ -209,6 +236,9 @@ impl Line {
         let v1::StackAnswer { call, what } = answer;
         let what = what.ok_or(Malformed::missing("answer.what"))?;
         let mut state = self.state.lock();
+        if let Told::Error(v1::CallError { retry_after_ms: ms @ 1.., .. }) = &what {
+            state.not_before = Some(Instant::now() + Duration::from_millis((*ms).into()));
+        }
         let State { live, presences, .. } = &mut *state;
         let Some(live) = live else { return Ok(()) };
         if let Told::Part(part) = what {

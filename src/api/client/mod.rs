@@ -6,6 +6,7 @@
 //! No call is ever sent twice.
 #![forbid(unsafe_code)]
 
+mod dial;
 mod drive;
 mod line;
 mod operator;
@@ -16,6 +17,7 @@ pub use operator::{OperatorClient, OperatorError};
 pub use watching::{RemoteWatch, Watched};
 
 use super::Door;
+use super::access::ClientTls;
 use super::convert;
 use super::failure::Failure;
 use super::v1;
@@ -53,11 +55,13 @@ pub struct RemoteOptions {
     /// A runtime to work on, with threads of its own, I/O and timers on; `None`: a thread of this client's
     /// own. Its methods wait, so they are never called from that runtime's tasks.
     pub runtime: Option<Handle>,
+    /// The certificates for an `https://` door, which needs them; no other door looks at them.
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for RemoteOptions {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(5), runtime: None }
+        Self { patience: Duration::from_secs(5), runtime: None, tls: None }
     }
 }
 
@@ -79,6 +83,22 @@ pub enum RemoteError {
         /// Where it should be.
         door: String,
         /// What the last try met.
+        reason: String,
+    },
+    /// The service knows who this is, and does not let it.
+    #[error("{door}: {reason}")]
+    Denied {
+        /// The service.
+        door: String,
+        /// Who may not do what, and which role would do.
+        reason: String,
+    },
+    /// This client's own certificates cannot be used, or it has none for an `https://` door.
+    #[error("{door}: {reason}")]
+    Certificates {
+        /// The service.
+        door: String,
+        /// Which file, and why.
         reason: String,
     },
     /// The machine has no thread or no poller for a runtime.
@@ -115,7 +135,7 @@ impl RemoteFacility {
     /// [`RemoteError`].
     pub fn connect(door: &Door, structure: StructureName, options: RemoteOptions) -> Result<Self, RemoteError> {
         let (runtime, handle) = runtime_of(&options)?;
-        let line = Arc::new(Line::new(door.clone(), structure));
+        let line = Arc::new(Line::new(door.clone(), structure, options.tls));
         let driver = handle.spawn(drive::drive(Arc::clone(&line)));
         let remote = Self { line, handle, driver, runtime };
         remote.line.wait_connected(options.patience)?;
@@ -140,6 +160,20 @@ impl RemoteFacility {
     /// [`RemoteError`]: what the last try met.
     pub fn wait_connected(&self, patience: Duration) -> Result<(), RemoteError> {
         self.line.wait_connected(patience)
+    }
+
+    /// What the service refused last for who this is, or met last on its way here, even if the stream
+    /// stands again since. A call that was answered [`CallError::Gone`] may have this reason.
+    #[must_use]
+    pub fn last_fault(&self) -> Option<RemoteError> {
+        self.line.last_fault()
+    }
+
+    /// How long the service asked to wait with the last refusal that said so: since then that time has
+    /// run. Zero: nothing is to be waited for.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.line.retry_after()
     }
 
     /// Starts watching: a snapshot, then every later event; with `after` the events alone.
@@ -248,6 +282,19 @@ fn runtime_of(options: &RemoteOptions) -> Result<(Option<Runtime>, Handle), Remo
 /// More calls in flight than the service takes.
 fn overloaded() -> CallError {
     CallError::Refused(Refusal::Overloaded)
+}
+
+/// What a status of the service means to whoever called.
+fn fault_of(line: &Line, status: &tonic::Status) -> RemoteError {
+    let door = line.door.to_string();
+    match Failure::of_status(status) {
+        Some(Failure::NotHosted { structure }) => RemoteError::NotHosted { door, structure },
+        Some(failure) => line.unreachable(failure),
+        None if status.code() == tonic::Code::PermissionDenied => {
+            RemoteError::Denied { door, reason: status.message().to_owned() }
+        }
+        None => line.unreachable(dial::chain(status)),
+    }
 }
 
 /// What the service told instead of an answer.

@@ -2,10 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::RemoteError;
+use super::fault_of;
 use super::line::Line;
-use crate::api::Door;
 use crate::api::convert::Malformed;
-use crate::api::failure::Failure;
 use crate::api::limits;
 use crate::api::v1;
 use crate::ident::Lsn;
@@ -53,20 +52,20 @@ impl RemoteWatch {
     pub(super) fn start(line: &Arc<Line>, handle: &Handle, after: Option<Lsn>) -> Result<Self, RemoteError> {
         let mut client = StructuresClient::new(line.channel()?).max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
         let asked = v1::WatchRequest { structure: line.structure.to_string(), after: after.map(|lsn| lsn.0) };
-        let updates = handle.block_on(client.watch(asked)).map_err(|status| fault(line, &status))?.into_inner();
+        let updates = handle.block_on(client.watch(asked)).map_err(|status| fault_of(line, &status))?.into_inner();
         let last = after.unwrap_or(Lsn::ZERO);
         Ok(Self { line: Arc::clone(line), handle: handle.clone(), updates, items: Vec::new(), last })
     }
 
     /// One that was begun without a stream for stacks.
     pub(super) fn of(
-        door: Door,
+        like: &Line,
         structure: StructureName,
         handle: Handle,
         updates: Streaming<v1::WatchUpdate>,
         after: Option<Lsn>,
     ) -> Self {
-        let line = Arc::new(Line::new(door, structure));
+        let line = Arc::new(Line::new(like.door.clone(), structure, like.tls.clone()));
         Self { line, handle, updates, items: Vec::new(), last: after.unwrap_or(Lsn::ZERO) }
     }
 
@@ -101,7 +100,7 @@ async fn next(
 ) -> Result<Watched, RemoteError> {
     let malformed = |malformed: Malformed| line.unreachable(malformed);
     loop {
-        let update = updates.message().await.map_err(|status| fault(line, &status))?;
+        let update = updates.message().await.map_err(|status| fault_of(line, &status))?;
         let update = update.ok_or_else(|| line.unreachable("the service ended the watch"))?;
         match update.what.ok_or_else(|| malformed(Malformed::missing("update.what")))? {
             What::Items(part) => {
@@ -119,8 +118,4 @@ async fn next(
             What::LaggedResumeFrom(lsn) => return Err(RemoteError::Lagged { resume_from: Lsn(lsn) }),
         }
     }
-}
-
-fn fault(line: &Line, status: &tonic::Status) -> RemoteError {
-    Failure::of_status(status).map_or_else(|| line.unreachable(status), |failure| line.unreachable(failure))
 }

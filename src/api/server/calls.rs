@@ -7,6 +7,12 @@
 //! else's here (protocol.md R17). When the stream ends, what was handed in is worked off all the same.
 #![forbid(unsafe_code)]
 
+use super::Shared;
+use super::judge;
+use crate::api::access;
+use crate::api::access::Act;
+use crate::api::access::audit;
+use crate::api::access::audit::Asked;
 use crate::api::convert;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
@@ -24,13 +30,15 @@ use crate::facility::REPORT_PAGE_MAX;
 use crate::facility::Renewal;
 use crate::facility::Reply;
 use crate::facility::Ticket;
+use crate::ident::ConnectorName;
 use crate::ident::Incarnation;
 use crate::structure;
 use crate::structure::Actor;
+use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,11 +56,14 @@ type Answers = mpsc::Sender<Result<v1::StackAnswer, Status>>;
 /// One stream: what it may ask, and what it is owed.
 pub(super) struct Peer {
     facility: Arc<dyn Facility>,
+    structure: String,
+    who: Arc<access::Peer>,
+    shared: Arc<Shared>,
     in_flight_max: u32,
     lease_ms: u64,
     presences: BTreeMap<u64, Present>,
-    /// Slots of the connectors that came in on this stream.
-    admitted: BTreeSet<u32>,
+    /// Slots of the connectors that came in on this stream, and whose they are.
+    admitted: BTreeMap<u32, ConnectorName>,
     waiting: FuturesUnordered<Waiting>,
     answers: Answers,
 }
@@ -61,6 +72,18 @@ pub(super) struct Peer {
 struct Waiting {
     call: u64,
     ticket: Owed,
+    then: Then,
+}
+
+/// What is to be done when an answer is there.
+enum Then {
+    Nothing,
+    /// That stack is in.
+    Admit(Box<Introduction>),
+    /// That name is in again.
+    AdmitAgain(ConnectorName),
+    /// An operator's act has its line in the log.
+    Audit(Box<Asked>),
 }
 
 enum Owed {
@@ -75,9 +98,16 @@ enum Owed {
 struct PeerGone;
 
 impl Peer {
-    pub(super) fn new(facility: Arc<dyn Facility>, in_flight_max: u32, lease_ms: u64, answers: Answers) -> Self {
-        let (presences, admitted, waiting) = (BTreeMap::new(), BTreeSet::new(), FuturesUnordered::new());
-        Self { facility, in_flight_max, lease_ms, presences, admitted, waiting, answers }
+    pub(super) fn new(
+        facility: Arc<dyn Facility>,
+        structure: String,
+        who: Arc<access::Peer>,
+        shared: Arc<Shared>,
+        answers: Answers,
+    ) -> Self {
+        let (in_flight_max, lease_ms) = (shared.limits.in_flight_max, shared.lease_ms);
+        let (presences, admitted, waiting) = (BTreeMap::new(), BTreeMap::new(), FuturesUnordered::new());
+        Self { facility, structure, who, shared, in_flight_max, lease_ms, presences, admitted, waiting, answers }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -90,33 +120,54 @@ impl Peer {
         if self.waiting.len() >= self.in_flight_max as usize {
             return Err(Refusal::Overloaded.into());
         }
+        let mut then = Then::Nothing;
         let ticket = match what {
             What::Hello(_) => return Err(Malformed::missing("call.what").into()),
             What::Submit(sent) => {
-                let request = sent.try_into()?;
-                if let Request::Stack { actor, .. } = &request {
-                    self.may_act(actor)?;
+                let request = judge::request(&self.who, sent)?;
+                if let Request::Stack { actor, body, .. } = &request {
+                    let name = self.may_act(actor)?;
+                    self.shared.rates.groups(name, judge::groups(body))?;
+                }
+                if let Some(asked) = audit::asked(&request) {
+                    then = Then::Audit(Box::new(asked));
                 }
                 Owed::Reply(self.facility.submit(request))
             }
             What::Challenge(sent) => {
-                Owed::Challenge(self.facility.challenge(&convert::name("challenge.name", &sent.name)?))
+                let name = convert::name("challenge.name", &sent.name)?;
+                self.who.may_act_as(&name)?;
+                Owed::Challenge(self.facility.challenge(&name))
             }
             What::Report(sent) => self.report(sent)?,
-            What::Attach(sent) => self.attach(sent)?,
+            What::Attach(sent) => {
+                let attach = AttachRequest {
+                    introduction: sent.introduction.ok_or(Malformed::missing("attach.introduction"))?.try_into()?,
+                    challenge: Challenge(sent.challenge),
+                    position: sent.position.map(TryInto::try_into).transpose()?,
+                    standing: sent.standing.ok_or(Malformed::missing("attach.standing"))?.try_into()?,
+                };
+                then = self.enters(&attach.introduction)?;
+                let presence = self.presence(sent.presence)?;
+                Owed::Reply(self.facility.attach(attach, presence))
+            }
             What::Connect(sent) => {
                 let introduction = sent.introduction.ok_or(Malformed::missing("connect.introduction"))?.try_into()?;
+                then = self.enters(&introduction)?;
                 let presence = self.presence(sent.presence)?;
                 Owed::Reply(self.facility.connect(introduction, presence))
             }
             What::Resume(sent) => {
                 let name = convert::name("resume.name", &sent.name)?;
+                self.who.may_act_as(&name)?;
                 let identity = sent.identity.ok_or(Malformed::missing("resume.identity"))?.try_into()?;
                 let presence = self.presence(sent.presence)?;
                 let incarnation = Incarnation(sent.incarnation);
+                then = Then::AdmitAgain(name.clone());
                 Owed::Reply(self.facility.resume(Request::Resume { name, incarnation, identity }, presence))
             }
             What::Renew(sent) => {
+                self.who.may(Act::ActAsStack)?;
                 let actor: Actor = sent.actor.ok_or(Malformed::missing("renew.actor"))?.try_into()?;
                 self.may_act(&actor)?;
                 Owed::Renewal(self.facility.renew(actor, sent.number))
@@ -127,14 +178,21 @@ impl Peer {
             }
             What::Absent(_) => return Ok(()),
         };
-        self.waiting.push(Waiting { call, ticket });
+        self.waiting.push(Waiting { call, ticket, then });
         Ok(())
+    }
+
+    /// Whether this peer may come in as that stack, and not too often.
+    fn enters(&self, introduction: &Introduction) -> Result<Then, Failure> {
+        self.who.may_act_as(&introduction.name)?;
+        self.shared.rates.attach(&introduction.name)?;
+        Ok(Then::Admit(Box::new(introduction.clone())))
     }
 
     /// Whether the connector came in on this stream. An older life of one that did is told so by the
     /// facility.
-    fn may_act(&self, actor: &Actor) -> Result<(), Failure> {
-        if self.admitted.contains(&actor.slot) { Ok(()) } else { Err(Refusal::MustAttach.into()) }
+    fn may_act(&self, actor: &Actor) -> Result<&ConnectorName, Failure> {
+        self.admitted.get(&actor.slot).ok_or_else(|| Refusal::MustAttach.into())
     }
 
     fn report(&self, sent: v1::ReportCall) -> Result<Owed, Failure> {
@@ -143,19 +201,9 @@ impl Peer {
             return Err(Malformed { field: "report.grants", reason }.into());
         }
         let name = convert::name("report.name", &sent.name)?;
+        self.who.may_act_as(&name)?;
         let grants = sent.grants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
         Ok(Owed::Reported(self.facility.report(&name, Challenge(sent.challenge), grants)))
-    }
-
-    fn attach(&mut self, sent: v1::AttachCall) -> Result<Owed, Failure> {
-        let attach = AttachRequest {
-            introduction: sent.introduction.ok_or(Malformed::missing("attach.introduction"))?.try_into()?,
-            challenge: Challenge(sent.challenge),
-            position: sent.position.map(TryInto::try_into).transpose()?,
-            standing: sent.standing.ok_or(Malformed::missing("attach.standing"))?.try_into()?,
-        };
-        let presence = self.presence(sent.presence)?;
-        Ok(Owed::Reply(self.facility.attach(attach, presence)))
     }
 
     fn presence(&mut self, number: u64) -> Result<Presence, Failure> {
@@ -172,12 +220,30 @@ impl Peer {
         self.answers.send(Ok(v1::StackAnswer { call, what: Some(what) })).await.map_err(|_| PeerGone)
     }
 
-    async fn answer(&mut self, (call, answer): (u64, Answer)) -> Result<(), PeerGone> {
+    /// What is to be done with an answer before it is told.
+    fn heed(&mut self, then: Then, answer: &Answer) {
+        let Answer::Reply(answer) = answer else { return };
+        let came_in = match answer.as_ref().map(|reply| &reply.answer) {
+            Ok(structure::Answer::Connected(actor) | structure::Answer::Attached { actor, .. }) => Some(actor),
+            _ => None,
+        };
+        match (then, came_in) {
+            (Then::Admit(introduction), Some(actor)) => {
+                audit::entered(&self.who, &self.structure, &introduction, actor.incarnation);
+                self.admitted.insert(actor.slot, introduction.name);
+            }
+            (Then::AdmitAgain(name), Some(actor)) => {
+                self.admitted.insert(actor.slot, name);
+            }
+            (Then::Audit(asked), _) => audit::answered(&self.who, &self.structure, &asked, answer.as_ref()),
+            _ => {}
+        }
+    }
+
+    async fn answer(&mut self, (call, answer, then): (u64, Answer, Then)) -> Result<(), PeerGone> {
+        self.heed(then, &answer);
         let told = match answer {
             Answer::Reply(Ok(mut reply)) => {
-                if let structure::Answer::Connected(actor) | structure::Answer::Attached { actor, .. } = &reply.answer {
-                    self.admitted.insert(actor.slot);
-                }
                 for part in v1::AttachedPart::split_off(&mut reply) {
                     self.tell(call, Told::Part(part)).await?;
                 }
@@ -202,7 +268,7 @@ enum Answer {
 }
 
 impl Future for Waiting {
-    type Output = (u64, Answer);
+    type Output = (u64, Answer, Then);
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let waiting = self.get_mut();
@@ -215,7 +281,7 @@ impl Future for Waiting {
                 ticket.poll_take(context).map(|answer| Answer::Page(query.clone(), answer.map(Box::new)))
             }
         };
-        answer.map(|answer| (waiting.call, answer))
+        answer.map(|answer| (waiting.call, answer, std::mem::replace(&mut waiting.then, Then::Nothing)))
     }
 }
 
@@ -226,8 +292,13 @@ pub(super) async fn run(
     stopping: watch::Receiver<bool>,
     room: OwnedSemaphorePermit,
 ) {
-    // The peer went: nobody is left who could be told.
-    let _ = converse(&mut peer, calls, stopping).await;
+    if converse(&mut peer, calls, stopping).await.is_err() {
+        // The peer went: nobody is left who could be told, but what operators did is kept.
+        peer.presences.clear();
+        while let Some((_, answer, then)) = peer.waiting.next().await {
+            peer.heed(then, &answer);
+        }
+    }
     drop((peer, room));
 }
 
@@ -260,8 +331,10 @@ async fn converse(
         };
         match call {
             Ok(Some(v1::StackCall { call, what })) => {
-                if let Err(failure) = peer.take(call, what) {
-                    peer.tell(call, Told::Error((&failure).into())).await?;
+                match peer.take(call, what).map_err(|failure| peer.shared.told(failure)) {
+                    Ok(()) => {}
+                    Err(failure @ Failure::Denied(_)) => break Some(failure.to_status()),
+                    Err(failure) => peer.tell(call, Told::Error((&failure).into())).await?,
                 }
             }
             Ok(None) => break None,

@@ -1,19 +1,32 @@
-//! The server: facilities by structure name, behind unix sockets and loopback TCP.
+//! The server: facilities by structure name, behind unix sockets, loopback TCP, and TCP with mutual TLS.
 //!
 //! It has a runtime of its own. [`Server::start`] returns once every door is open; [`Running::stop`]
 //! ends in order: no new call is taken, those that were are answered, then the streams end.
 #![forbid(unsafe_code)]
 
-mod accept;
 mod calls;
+mod connection;
+mod counts;
+mod doors;
+mod gate;
+mod guard;
+mod judge;
 mod operations;
+mod room;
 mod stacks;
 mod structures;
 mod watching;
 
+pub use counts::ConnectionCounts;
+
 use super::Door;
 use super::Limits;
 use super::Operations;
+use super::access::Access;
+use super::access::Reloaded;
+use super::access::TlsDoor;
+use super::access::TlsError;
+use super::access::rates::Rates;
 use super::failure::Failure;
 use super::limits;
 use super::v1;
@@ -23,6 +36,10 @@ use crate::facility::Watch;
 use crate::facility::WatchError;
 use crate::ident::Lsn;
 use crate::ident::StructureName;
+use connection::Served;
+use counts::Counts;
+use futures_util::FutureExt;
+use room::Room;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,14 +49,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use v1::operations_server::OperationsServer;
 use v1::stacks_server::StacksServer;
 use v1::structures_server::StructuresServer;
 
-/// Connections that were accepted and not yet taken over.
-const ACCEPTED_MAX: usize = 64;
 /// Longest text of a caller that is repeated to it.
 const ECHO_MAX: usize = 64;
 
@@ -50,6 +64,7 @@ pub struct Server {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
     lease: Duration,
+    access: Access,
     http: axum::Router,
 }
 
@@ -69,7 +84,8 @@ pub(super) struct Shared {
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     operations: Arc<Semaphore>,
-    stopping: watch::Receiver<bool>,
+    rates: Rates,
+    counts: Arc<Counts>,
 }
 
 /// Why nothing is served.
@@ -78,7 +94,7 @@ pub(super) struct Shared {
 pub enum ServeError {
     /// TCP beyond loopback.
     #[error(
-        "{address} is not loopback: there is no mutual TLS yet, and whoever reaches this port could take any port; listen on 127.0.0.1 or on a unix socket"
+        "{address} is not loopback: whoever reaches a plain port could take any port of any stack; listen with certificates (--tls-cert, --tls-key, --tls-client-ca), on 127.0.0.1, or on a unix socket"
     )]
     NotLoopback {
         /// What was asked for.
@@ -98,6 +114,21 @@ pub enum ServeError {
         /// The socket.
         path: PathBuf,
     },
+    /// A door with TLS, and no certificates.
+    #[error("{door}: there are no certificates for it: give the service's own, its key, and the CA of its clients")]
+    NoCertificates {
+        /// Which.
+        door: Door,
+    },
+    /// A door that only a client can use.
+    #[error("{door}: a service listens on an address, not on a name")]
+    NotAnAddress {
+        /// Which.
+        door: Door,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no thread or no poller for the runtime.
     #[error("the machine has no thread or no poller for the service: {source}")]
     NoRuntime {
@@ -111,8 +142,11 @@ pub enum ServeError {
 pub struct Running {
     runtime: Option<Runtime>,
     stopping: watch::Sender<bool>,
-    served: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    /// Ends when the last door and the last connection have.
+    last: mpsc::Receiver<()>,
     doors: Vec<Door>,
+    tls: Option<Arc<TlsDoor>>,
+    counts: Arc<Counts>,
 }
 
 /// How a stop went.
@@ -128,13 +162,21 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { hosted: BTreeMap::new(), limits, lease: Duration::ZERO, http: axum::Router::new() }
+        let (lease, access) = (Duration::ZERO, Access::default());
+        Self { hosted: BTreeMap::new(), limits, lease, access, http: axum::Router::new() }
     }
 
     /// Asks stacks to promise a lease of that length, unless they are told another; zero: none.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Says who may come in; without it, [`Access::default`].
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -185,72 +227,78 @@ impl Server {
             .enable_all()
             .build()
             .map_err(no_runtime)?;
+        let Self { hosted, limits, lease, access, http } = self;
+        let tls = access.tls.clone().map(TlsDoor::open).transpose()?.map(Arc::new);
         let (stopping, stopped) = watch::channel(false);
-        let (accepted, connections) = mpsc::channel(ACCEPTED_MAX);
-        let opened = {
-            let _entered = runtime.enter();
-            accept::open(doors, &accepted, &self.limits, &stopped)?
-        };
-        drop(accepted);
+        let (alive, last) = mpsc::channel(1);
+        let entered = runtime.enter();
+        let opened = doors::open(doors, tls.is_some(), access.uids.has_others())?;
+        let doors = opened.iter().map(|opened| opened.door.clone()).collect();
+        let counts = Arc::new(Counts::default());
         let shared = Arc::new(Shared {
-            hosted: self.hosted,
-            streams: Arc::new(Semaphore::new(self.limits.streams_max.min(Semaphore::MAX_PERMITS))),
-            watchers: Arc::new(Semaphore::new(self.limits.watchers_max.min(Semaphore::MAX_PERMITS))),
+            hosted,
+            streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            watchers: Arc::new(Semaphore::new(limits.watchers_max.min(Semaphore::MAX_PERMITS))),
             operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
-            limits: self.limits,
-            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
-            stopping: stopped.clone(),
+            rates: Rates::new(&limits),
+            counts: Arc::clone(&counts),
+            lease_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
+            limits,
         });
-        let served = runtime.spawn(serve(shared, self.http, connections, stopped));
-        Ok(Running { runtime: Some(runtime), stopping, served, doors: opened })
+        let served = Arc::new(Served {
+            routes: routes(shared, http, stopped.clone()),
+            room: Arc::new(Room::new(limits.connections_max, limits.connections_per_peer_max, Arc::clone(&counts))),
+            http: connection::http(&limits),
+            tls: tls.clone(),
+            counts: Arc::clone(&counts),
+            stopping: stopped,
+            limits,
+            access,
+        });
+        for opened in opened {
+            tokio::spawn(doors::accept(opened, Arc::clone(&served), alive.clone()));
+        }
+        drop(entered);
+        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts })
     }
 }
 
-async fn serve(
-    shared: Arc<Shared>,
-    http: axum::Router,
-    connections: mpsc::Receiver<std::io::Result<accept::Guarded>>,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<(), tonic::transport::Error> {
+/// Everything that is answered: gRPC, its health and reflection, and the other routes. Within a runtime.
+fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<bool>) -> axum::Router {
+    let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.limits;
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
-        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(stream_call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let operations = OperationsServer::new(operations::Operations(Arc::clone(&shared)))
-        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(call_bytes_max)
         .max_encoding_message_size(limits::WHO_BYTES_MAX);
     let structures = StructuresServer::new(structures::Structures(shared))
-        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<StacksServer<stacks::Stacks>>().await;
-    reporter.set_serving::<StructuresServer<structures::Structures>>().await;
-    reporter.set_serving::<OperationsServer<operations::Operations>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
         .build_v1()
         .expect("a test decodes the descriptor");
-    let stop = async move {
+    // Nobody else has it yet: all are done at once.
+    let _ = reporter.set_serving::<StacksServer<stacks::Stacks>>().now_or_never();
+    let _ = reporter.set_serving::<StructuresServer<structures::Structures>>().now_or_never();
+    let _ = reporter.set_serving::<OperationsServer<operations::Operations>>().now_or_never();
+    tokio::spawn(async move {
         // A sender that is gone is a stop too.
         let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
         reporter.set_not_serving::<StacksServer<stacks::Stacks>>().await;
         reporter.set_not_serving::<StructuresServer<structures::Structures>>().await;
         reporter.set_not_serving::<OperationsServer<operations::Operations>>().await;
-    };
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(limits::KEEP_ALIVE_EVERY))
-        .http2_keepalive_timeout(Some(limits::KEEP_ALIVE_PATIENCE))
-        .http2_max_header_list_size(Some(limits::HEADER_BYTES_MAX))
-        .http2_max_pending_accept_reset_streams(Some(limits::RESET_STREAMS_MAX))
-        .max_concurrent_streams(Some(limits::CALLS_PER_CONNECTION_MAX))
-        .accept_http1(true)
-        .add_routes(Routes::from(http))
-        .add_service(health)
-        .add_service(reflection)
+    });
+    Routes::from(http.layer(axum::extract::DefaultBodyLimit::max(call_bytes_max)))
+        .add_service(health.max_decoding_message_size(call_bytes_max))
+        .add_service(reflection.max_decoding_message_size(call_bytes_max))
         .add_service(stacks)
         .add_service(structures)
         .add_service(operations)
-        .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop)
-        .await
+        .prepare()
+        .into_axum_router()
 }
 
 impl Running {
@@ -260,24 +308,31 @@ impl Running {
         &self.doors
     }
 
+    /// What became of connections so far.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionCounts {
+        self.counts.read()
+    }
+
+    /// Reads the certificates' files anew, for the connections that begin from now on.
+    ///
+    /// # Errors
+    /// [`TlsError`]; what was in force stays in force.
+    pub fn reload(&self) -> Result<Reloaded, TlsError> {
+        let certificate = self.tls.as_ref().map(|door| door.reload()).transpose()?;
+        Ok(Reloaded { certificate })
+    }
+
     /// Ends in order, within that time: takes no new call, answers those that were taken, ends every
     /// stream and connection.
     pub fn stop(mut self, patience: Duration) -> Drained {
         let Some(runtime) = self.runtime.take() else { return Drained::All };
         // Nobody listens any more where it already ended.
         let _ = self.stopping.send(true);
-        let ended = runtime.block_on(async { tokio::time::timeout(patience, &mut self.served).await });
-        self.remove_sockets();
+        let ended = runtime.block_on(async { tokio::time::timeout(patience, self.last.recv()).await });
+        doors::remove_sockets(self.doors.iter());
         runtime.shutdown_timeout(Duration::from_millis(500));
         if ended.is_ok() { Drained::All } else { Drained::Cut }
-    }
-
-    fn remove_sockets(&self) {
-        for door in &self.doors {
-            if let Door::Unix(path) = door {
-                accept::remove_socket(path);
-            }
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 use super::Shared;
 use super::calls;
 use super::calls::Peer;
+use super::gate::ending;
+use super::gate::who;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::limits;
@@ -26,6 +28,8 @@ impl v1::stacks_server::Stacks for Stacks {
 
     async fn calls(&self, request: Request<Streaming<v1::StackCall>>) -> Result<Response<Self::CallsStream>, Status> {
         let shared = &self.0;
+        let who = who(request.extensions())?;
+        let ending = ending(request.extensions());
         let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
         let mut calls = request.into_inner();
@@ -37,8 +41,8 @@ impl v1::stacks_server::Stacks for Stacks {
         };
         let facility = Arc::clone(&shared.hosted(&hello.structure).map_err(|failure| failure.to_status())?.facility);
         let (answers, sent) = mpsc::channel(limits::ANSWERS_WAITING_MAX);
-        let peer = Peer::new(facility, shared.limits.in_flight_max, shared.lease_ms, answers);
-        tokio::spawn(calls::run(peer, calls, shared.stopping.clone(), room));
+        let peer = Peer::new(facility, hello.structure, who, Arc::clone(shared), answers);
+        tokio::spawn(calls::run(peer, calls, ending, room));
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 }

@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
+use super::gate::ending;
+use super::gate::who;
+use super::judge;
 use super::watching;
+use crate::api::access::audit;
 use crate::api::convert::Malformed;
 use crate::api::failure::Failure;
 use crate::api::v1;
@@ -33,18 +37,28 @@ impl v1::structures_server::Structures for Structures {
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::Reply>, Status> {
-        let sent = request.into_inner();
+        let who = who(request.extensions())?;
+        let v1::SubmitRequest { structure, request } = request.into_inner();
         let ticket = || {
-            let hosted = self.0.hosted(&sent.structure)?;
-            let request: Asked = sent.request.ok_or(Malformed::missing("submit.request"))?.try_into()?;
+            let hosted = self.0.hosted(&structure)?;
+            let request = judge::request(&who, request.ok_or(Malformed::missing("submit.request"))?)?;
             if matches!(request, Asked::Stack { .. }) {
                 // Who has no stream has not attached on it.
                 return Err(Refusal::MustAttach.into());
             }
-            Ok(hosted.facility.submit(request))
+            let asked = audit::asked(&request);
+            Ok((asked, hosted.facility.submit(request)))
         };
+        let (asked, ticket) = ticket().map_err(|failure: Failure| self.0.told(failure).to_status())?;
         // From here on the request is on its way: who gives the call up gives up the answer only.
-        let reply = answer(ticket().map_err(|failure: Failure| failure.to_status())?).await?;
+        let reply = tokio::spawn(async move {
+            let answered = answer(ticket).await;
+            if let Some(asked) = asked {
+                audit::answered(&who, &structure, &asked, answered.as_ref().map_err(Status::message));
+            }
+            answered
+        });
+        let reply = reply.await.map_err(|_| Failure::from(CallError::Gone).to_status())??;
         Ok(Response::new((&reply).into()))
     }
 
@@ -61,13 +75,14 @@ impl v1::structures_server::Structures for Structures {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let ending = ending(request.extensions());
         let v1::WatchRequest { structure, after } = request.into_inner();
         let hosted = self.0.hosted(&structure).map_err(|failure| failure.to_status())?;
         let cannot = || Status::unimplemented("this structure's facility cannot be watched");
         let door = hosted.watch.clone().ok_or_else(cannot)?;
         let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
         let room = Arc::clone(&self.0.watchers).try_acquire_owned().map_err(overloaded)?;
-        let updates = watching::start(door, after.map(Lsn), self.0.stopping.clone(), room);
+        let updates = watching::start(door, after.map(Lsn), ending, room);
         Ok(Response::new(ReceiverStream::new(updates)))
     }
 }

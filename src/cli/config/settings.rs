@@ -7,6 +7,10 @@ use super::value::Value;
 use super::value::quoted;
 use crate::api::Door;
 use crate::api::Limits;
+use crate::api::access::Access;
+use crate::api::access::Role;
+use crate::api::access::Tls;
+use crate::api::access::UidMap;
 use crate::facility::AfterPowerLoss;
 use crate::facility::Options;
 use crate::ident::StructureName;
@@ -31,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) tls_certificate: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) tls_client_ca: Option<PathBuf>,
+    pub(crate) tls_revoked: Option<PathBuf>,
+    pub(crate) loopback: Role,
+    /// Rows of a uid map.
+    pub(crate) uids: Vec<String>,
     pub(crate) limits: Limits,
     /// What holds for every structure that does not say otherwise; its name and place are those of the one
     /// structure of a service that lists none.
@@ -70,10 +78,30 @@ impl Default for Config {
             tls_certificate: None,
             tls_key: None,
             tls_client_ca: None,
+            tls_revoked: None,
+            loopback: Role::Operator,
+            uids: Vec::new(),
             limits: Limits::default(),
             common: StructureConfig::default(),
             structures: vec![StructureConfig::default()],
         }
+    }
+}
+
+impl Config {
+    /// Who may come in. Rows of the uid map were looked at before.
+    pub(crate) fn access(&self) -> Access {
+        let tls = match (&self.tls_certificate, &self.tls_key, &self.tls_client_ca) {
+            (Some(certificate), Some(key), Some(client_ca)) => Some(Tls {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_ca: client_ca.clone(),
+                revoked: self.tls_revoked.clone(),
+            }),
+            _ => None,
+        };
+        let allow = |uids: UidMap, row: &String| uids.clone().allow_row(row).unwrap_or(uids);
+        Access { loopback: self.loopback, uids: self.uids.iter().fold(UidMap::default(), allow), tls }
     }
 }
 
@@ -179,6 +207,8 @@ pub(crate) enum Format {
     Text,
     Json,
 }
+
+choice!(Role { "stack" => Role::Stack, "operator" => Role::Operator, "read-only" => Role::ReadOnly });
 
 choice!(Format { "text" => Format::Text, "json" => Format::Json });
 

@@ -43,9 +43,14 @@ Examples:
   portplex serve --print-config > portplex.toml            # every key, with its default
   portplex serve --config portplex.toml --set log.level=debug
   PORTPLEX_SERVE_LOG_FORMAT=json portplex serve --config portplex.toml
+  portplex serve --data /srv/ports --listen 10.0.0.1:7678 --tls-client-ca portplex-pki/ca.pem \\
+    --tls-cert portplex-pki/facility.example.pem --tls-key portplex-pki/facility.example.key
 
 The contract is portplex.v1 over gRPC; health and reflection are served too. Several structures are
-served side by side: one [[structure]] table each in the configuration.
+served side by side: one [[structure]] table each in the configuration. Plain TCP is loopback only.
+Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert` makes some
+for a first try. At the unix socket the kernel says which uid asks: root and the uid of the service are
+operators, --allow-uid lets others in.
 
 SIGTERM or SIGINT ends it in order, within 10 s: calls that were taken are answered. A second one
 ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the configuration again,
@@ -92,7 +97,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 
 /// Opens the doors, and says so.
 fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<Running, Failure> {
-    let mut server = Server::new(config.limits).lease(config.lease);
+    let mut server = Server::new(config.limits).lease(config.lease).access(config.access());
     for store in &opened.stores {
         server = server
             .host_local(store.name, &store.facility)
@@ -132,7 +137,7 @@ fn end(
 
 fn refused(error: ServeError) -> Failure {
     let exit = match &error {
-        ServeError::NotLoopback { .. } | ServeError::SocketInUse { .. } => Exit::Refused,
+        ServeError::NotLoopback { .. } | ServeError::SocketInUse { .. } | ServeError::Tls(_) => Exit::Refused,
         _ => Exit::StorageFailed,
     };
     Failure::told(exit, error.to_string())

@@ -5,6 +5,7 @@ use super::line::Line;
 use super::logs::Logs;
 use super::typed::ServeArgs;
 use crate::api::Running;
+use crate::api::access::Reloaded;
 use crate::cli::config;
 use crate::cli::config::Config;
 
@@ -49,5 +50,13 @@ impl<'a> Reloading<'a> {
     }
 }
 
-/// The files of certificates, for new connections. Without doors that need any there is nothing to do.
-fn reload_certificates(_: &Running) {}
+/// The files of certificates, for new connections. Bad ones leave those before in force.
+fn reload_certificates(running: &Running) {
+    match running.reload() {
+        Ok(Reloaded { certificate: Some(facts) }) => {
+            Line::of("certificates").info(format!("certificates were read anew: good until {}", facts.until()));
+        }
+        Ok(Reloaded { certificate: None }) => {}
+        Err(error) => Line::of("reload-failed").error(format!("the certificates before stay in force: {error}")),
+    }
+}

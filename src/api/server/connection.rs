@@ -1,0 +1,163 @@
+//! One connection from its first byte to its last: who it is, HTTP/1 or HTTP/2, every limit, its end.
+#![forbid(unsafe_code)]
+
+use super::counts::Counts;
+use super::doors::Accepted;
+use super::gate;
+use super::gate::Gate;
+use super::guard::Guarded;
+use super::room::Place;
+use super::room::Room;
+use crate::api::Limits;
+use crate::api::access::Access;
+use crate::api::access::CertificateFacts;
+use crate::api::access::Denied;
+use crate::api::access::How;
+use crate::api::access::Peer;
+use crate::api::access::TlsDoor;
+use crate::api::access::WITH_NAMES;
+use crate::api::access::audit;
+use crate::api::access::shown_refused;
+use crate::api::limits;
+use crate::facility::random_u64;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+
+/// What every connection can see.
+pub(super) struct Served {
+    pub(super) routes: axum::Router,
+    pub(super) limits: Limits,
+    pub(super) access: Access,
+    pub(super) tls: Option<Arc<TlsDoor>>,
+    pub(super) room: Arc<Room>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) http: auto::Builder<TokioExecutor>,
+}
+
+/// How HTTP is spoken: every limit that a peer could try.
+pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_max)
+        .max_buf_size(limits::HTTP1_BUFFER_BYTES_MAX);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits::KEEP_ALIVE_EVERY)
+        .keep_alive_timeout(limits::KEEP_ALIVE_PATIENCE)
+        .max_concurrent_streams(limits.calls_per_connection_max)
+        .max_pending_accept_reset_streams(limits::RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(limits::FAULTY_STREAMS_MAX)
+        .max_header_list_size(limits::HEADER_BYTES_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(limits::SEND_BUFFER_BYTES_MAX);
+    http
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place, alive: mpsc::Sender<()>) {
+    match accepted {
+        Accepted::Tcp(stream, from) => {
+            let peer = Peer { role: served.access.loopback, name: None, how: How::Loopback(from) };
+            converse(&served, stream, Ok(peer)).await;
+        }
+        Accepted::Unix(stream, uid) => {
+            let peer = served.access.uids.peer(uid);
+            if let Err(denied) = &peer {
+                served.counts.add(|counts| &counts.denied);
+                audit::denied(denied);
+            }
+            converse(&served, stream, peer).await;
+        }
+        Accepted::Tls(stream, from) => match handshake(&served, stream, from).await {
+            Ok((stream, peer)) => converse(&served, stream, Ok(peer)).await,
+            Err(reason) => {
+                served.counts.add(|counts| &counts.handshakes_failed);
+                audit::refused(from, reason);
+            }
+        },
+    }
+    // In this order: who waits for the last connection finds its place free.
+    drop(place);
+    drop(alive);
+}
+
+/// Both sides prove who they are, in time.
+async fn handshake(
+    served: &Served,
+    stream: TcpStream,
+    from: SocketAddr,
+) -> Result<(TlsStream<TcpStream>, Peer), String> {
+    let door = served.tls.as_ref().ok_or("there are no certificates")?;
+    let mut stopping = served.stopping.clone();
+    let shaken = WITH_NAMES.scope(RefCell::new(None), async {
+        let shaken = door.acceptor().accept(stream).await;
+        shaken.map_err(|error| shown_refused(&error, WITH_NAMES.with(RefCell::take)))
+    });
+    let stream = tokio::select! {
+        shaken = shaken => shaken?,
+        () = tokio::time::sleep(served.limits.handshake_max) => return Err("no handshake in time".to_owned()),
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => return Err("the service ends".to_owned()),
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = certificate.ok_or("it sent no certificate")?;
+    let facts = CertificateFacts::of(certificate).map_err(|error| error.to_string())?;
+    let (role, name) = facts.role.map_err(|error| error.to_string())?;
+    Ok((stream, Peer { role, name: Some(name), how: How::Certificate(from) }))
+}
+
+/// Answers requests until the peer goes, the service stops, or the connection has its age.
+async fn converse<S>(served: &Served, stream: S, peer: Result<Peer, Denied>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Limits { silence_max, write_max, age_grace, .. } = served.limits;
+    let (ending, ended) = watch::channel(false);
+    let gate = Arc::new(Gate::new(served.routes.clone(), peer, ended, Arc::clone(&served.counts)));
+    let answer = hyper::service::service_fn(move |request| gate::answer(Arc::clone(&gate), request));
+    let guarded = Guarded::new(stream, silence_max, write_max, Arc::clone(&served.counts));
+    let mut connection = pin!(served.http.serve_connection(TokioIo::new(guarded), answer));
+    let mut stopping = served.stopping.clone();
+    let is_aged = tokio::select! {
+        // Whatever ended it, there is nobody left to be told.
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
+        () = aged(served.limits.connection_age_max) => true,
+    };
+    // Streams end once what was taken is answered, and nothing new is taken.
+    let _ = ending.send(true);
+    connection.as_mut().graceful_shutdown();
+    if is_aged {
+        served.counts.add(|counts| &counts.aged);
+        let _ = tokio::time::timeout(age_grace, connection).await;
+    } else {
+        // The stop has a patience of its own.
+        let _: Result<(), Box<dyn std::error::Error + Send + Sync>> = connection.await;
+    }
+}
+
+/// Nine to eleven tenths of it, so that connections that began together do not end together.
+async fn aged(age: Duration) {
+    if age.is_zero() {
+        return std::future::pending().await;
+    }
+    let tenth = age / 10;
+    let share = u32::try_from(random_u64() % 201).unwrap_or(0);
+    tokio::time::sleep(age - tenth + tenth * share / 100).await;
+}
