@@ -108,7 +108,9 @@ fn of_open(error: &OpenError) -> Exit {
 /// What a service's answer, or its silence, means for the caller of the binary.
 fn of_operator(error: &OperatorError) -> Exit {
     match error {
-        OperatorError::Remote(RemoteError::NotHosted { .. })
+        OperatorError::Remote(
+            RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. },
+        )
         | OperatorError::Denied { .. }
         | OperatorError::NotUnderstood { .. } => Exit::Refused,
         OperatorError::Call(error) => Failure::Call(error.clone()).exit(),

@@ -38,6 +38,9 @@ pub(crate) struct ServiceArgs {
     /// The key of that certificate, PEM; for https
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Name in the service's certificate, where it is another than the one in the URL
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 /// What a verb works on.
@@ -90,15 +93,13 @@ impl ServiceArgs {
     /// The one place where the flags become options of a client.
     fn options(&self) -> Result<RemoteOptions, Failure> {
         let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            (Some(ca), Some(certificate), Some(key)) => {
+                let (ca, certificate, key) = (ca.clone(), certificate.clone(), key.clone());
+                Some(ClientTls { ca, certificate, key, server_name: self.tls_server_name.clone() })
+            }
             (None, None, None) => None,
-            (Some(ca), Some(certificate), Some(key)) => Some(ClientTls {
-                ca: ca.clone(),
-                certificate: certificate.clone(),
-                key: key.clone(),
-                server_name: None,
-            }),
             _ => {
-                let message = "--tls-ca, --tls-cert and --tls-key belong together: give all of them, or none";
+                let message = "--tls-ca, --tls-cert and --tls-key belong together: an https door needs all of them";
                 return Err(Failure::told(Exit::Usage, message));
             }
         };

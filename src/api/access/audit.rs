@@ -56,6 +56,14 @@ pub(crate) fn answered<T, E: fmt::Display + ?Sized>(
     }
 }
 
+/// An operation on a store as a whole was done, or failed.
+pub(crate) fn operated(peer: &Peer, structure: &str, what: &str, answer: Result<(), &dyn fmt::Display>) {
+    match answer {
+        Ok(()) => tracing::info!(target: "portplex::audit", %peer, structure, what, answer = "done"),
+        Err(error) => tracing::warn!(target: "portplex::audit", %peer, structure, what, answer = %error),
+    }
+}
+
 /// A peer may not do what it asked for.
 pub(crate) fn denied(denied: &Denied) {
     tracing::warn!(target: "portplex::audit", %denied);

@@ -87,10 +87,10 @@ async fn converse(line: &Line) -> Ended {
 
 /// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
 async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
-    let dialled = dial::dial(&line.door, line.tls.as_ref()).await?;
+    let dialled = dial::dial(line).await?;
     let said = begin_on(line, dialled.channel.clone()).await;
     // A certificate that the service refused is heard of only after the handshake, as a broken stream.
-    said.map_err(|fault| dialled.explain(&line.door, line.tls.as_ref()).unwrap_or(fault))
+    said.map_err(|fault| dialled.explain(line).unwrap_or(fault))
 }
 
 async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {

@@ -46,14 +46,14 @@ struct State {
     presences: Presences,
     /// What the last try to connect met.
     fault: Option<RemoteError>,
+    /// The lease that the service asked for last.
+    lease_ms: u64,
     /// Waiting does not help against it.
     is_final: bool,
     /// The same, kept when the next one succeeds.
     last_fault: Option<RemoteError>,
     /// The service asked not to be asked before.
     not_before: Option<Instant>,
-    /// The lease that the service asked for last.
-    lease_ms: u64,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -94,9 +94,9 @@ pub(super) enum Waiting {
 
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
-        let (presences, lease_ms, over, is_final) = (Presences::default(), 0, false, false);
+        let (presences, over, is_final, lease_ms) = (Presences::default(), false, false, 0);
         let (live, fault, last_fault, not_before) = (None, None, None, None);
-        let state = State { live, presences, fault, is_final, last_fault, not_before, lease_ms, over };
+        let state = State { live, presences, fault, lease_ms, is_final, last_fault, not_before, over };
         Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -152,6 +152,10 @@ impl Line {
         self.state.lock().live.is_some()
     }
 
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.state.lock().lease_ms
+    }
+
     pub(super) fn last_fault(&self) -> Option<RemoteError> {
         self.state.lock().last_fault.clone()
     }
@@ -159,10 +163,6 @@ impl Line {
     pub(super) fn retry_after(&self) -> Duration {
         let not_before = self.state.lock().not_before;
         not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
-    }
-
-    pub(super) fn lease_ms(&self) -> u64 {
-        self.state.lock().lease_ms
     }
 
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {

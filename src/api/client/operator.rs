@@ -7,6 +7,8 @@
 use super::RemoteError;
 use super::RemoteOptions;
 use super::dial;
+use super::dial::Dialled;
+use super::line::Line;
 use super::watching::RemoteWatch;
 use crate::api::Door;
 use crate::api::convert::Malformed;
@@ -27,8 +29,10 @@ use crate::ident::Lsn;
 use crate::ident::StructureName;
 use crate::structure::Item;
 use crate::structure::Request;
+use std::fmt;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::runtime::Runtime;
 use tonic::Code;
@@ -68,10 +72,9 @@ pub enum OperatorError {
 }
 
 /// A connection to a service for single calls. Its methods wait: not to be used from asynchronous code.
-#[derive(Debug)]
 pub struct OperatorClient {
-    door: Door,
-    channel: Channel,
+    line: Arc<Line>,
+    dialled: Dialled,
     handle: Handle,
     runtime: Option<Runtime>,
 }
@@ -83,18 +86,18 @@ impl OperatorClient {
     /// [`OperatorError::Remote`].
     pub fn connect(door: &Door, options: RemoteOptions) -> Result<Self, OperatorError> {
         let (runtime, handle) = super::runtime_of(&options)?;
-        let patience = options.patience;
-        let connecting = async { tokio::time::timeout(patience, dial::dial(door, options.tls.as_ref())).await };
-        let late =
-            || RemoteError::Unreachable { door: door.to_string(), reason: "it does not answer in time".to_owned() };
-        let channel = handle.block_on(connecting).unwrap_or_else(|_| Err(late()))?.channel;
-        Ok(Self { door: door.clone(), channel, handle, runtime })
+        // No structure is meant yet: a line says where the service is, and by which certificates.
+        let line = Arc::new(Line::new(door.clone(), StructureName::default(), options.tls.clone()));
+        let dialling = async { tokio::time::timeout(options.patience, dial::dial(&line)).await };
+        let dialled = handle.block_on(dialling);
+        let dialled = dialled.unwrap_or_else(|_| Err(line.unreachable("it does not answer in time")))?;
+        Ok(Self { line, dialled, handle, runtime })
     }
 
     /// Where the service is.
     #[must_use]
     pub fn door(&self) -> &Door {
-        &self.door
+        &self.line.door
     }
 
     /// What the service hosts, in alphabetical order.
@@ -164,7 +167,7 @@ impl OperatorClient {
         let asked = v1::WatchRequest { structure: structure.to_string(), after: after.map(|lsn| lsn.0) };
         let mut client = self.client();
         let updates = self.wait(async move { client.watch(asked).await })?;
-        Ok(RemoteWatch::of(self.door.clone(), structure, self.handle.clone(), updates, after))
+        Ok(RemoteWatch::of(&self.line, structure, self.handle.clone(), updates, after))
     }
 
     /// Has the service copy its store to a directory on its own machine.
@@ -199,12 +202,12 @@ impl OperatorClient {
     }
 
     fn client(&self) -> StructuresClient<Channel> {
-        StructuresClient::new(self.channel.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        StructuresClient::new(self.dialled.channel.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
     fn operations(&self) -> OperationsClient<Channel> {
         // A hold is told in text and in JSON, and there may be many: the caller said how many it wants.
-        OperationsClient::new(self.channel.clone()).max_decoding_message_size(limits::WHO_BYTES_MAX)
+        OperationsClient::new(self.dialled.channel.clone()).max_decoding_message_size(limits::WHO_BYTES_MAX)
     }
 
     fn wait<T>(
@@ -215,11 +218,13 @@ impl OperatorClient {
     }
 
     fn error(&self, status: &tonic::Status) -> OperatorError {
-        let door = self.door.to_string();
+        let door = self.line.door.to_string();
         match Failure::of_status(status) {
             Some(Failure::NotHosted { structure }) => RemoteError::NotHosted { door, structure }.into(),
             Some(Failure::Call(error)) => OperatorError::Call(error),
             Some(Failure::Operation(failure)) => OperatorError::Operation(failure),
+            Some(Failure::Denied(denied)) => OperatorError::Denied { door, reason: denied.to_string() },
+            Some(Failure::TooFast { .. }) => OperatorError::Call(crate::structure::Refusal::Overloaded.into()),
             Some(failure) => OperatorError::NotUnderstood { door, reason: failure.to_string() },
             None if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) => {
                 OperatorError::Denied { door, reason: status.message().to_owned() }
@@ -227,12 +232,20 @@ impl OperatorClient {
             None if matches!(status.code(), Code::Unimplemented) => {
                 OperatorError::NotUnderstood { door, reason: status.message().to_owned() }
             }
-            None => RemoteError::Unreachable { door, reason: dial::chain(status) }.into(),
+            None => {
+                self.dialled.explain(&self.line).unwrap_or_else(|| self.line.unreachable(dial::chain(status))).into()
+            }
         }
     }
 
     fn not_understood(&self, reason: impl ToString) -> OperatorError {
-        OperatorError::NotUnderstood { door: self.door.to_string(), reason: reason.to_string() }
+        OperatorError::NotUnderstood { door: self.line.door.to_string(), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Debug for OperatorClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperatorClient").field("door", &self.line.door).finish_non_exhaustive()
     }
 }
 

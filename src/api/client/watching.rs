@@ -4,7 +4,6 @@
 use super::RemoteError;
 use super::fault_of;
 use super::line::Line;
-use crate::api::Door;
 use crate::api::convert::Malformed;
 use crate::api::limits;
 use crate::api::v1;
@@ -60,13 +59,13 @@ impl RemoteWatch {
 
     /// One that was begun without a stream for stacks.
     pub(super) fn of(
-        door: Door,
+        like: &Line,
         structure: StructureName,
         handle: Handle,
         updates: Streaming<v1::WatchUpdate>,
         after: Option<Lsn>,
     ) -> Self {
-        let line = Arc::new(Line::new(door, structure, None));
+        let line = Arc::new(Line::new(like.door.clone(), structure, like.tls.clone()));
         Self { line, handle, updates, items: Vec::new(), last: after.unwrap_or(Lsn::ZERO) }
     }
 

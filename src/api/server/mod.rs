@@ -290,7 +290,7 @@ fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<
         .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
         .build_v1()
         .expect("a test decodes the descriptor");
-    // Nobody else has it yet: both are done at once.
+    // Nobody else has it yet: all are done at once.
     let _ = reporter.set_serving::<StacksServer<stacks::Stacks>>().now_or_never();
     let _ = reporter.set_serving::<StructuresServer<structures::Structures>>().now_or_never();
     let _ = reporter.set_serving::<OperationsServer<operations::Operations>>().now_or_never();

@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
+use super::gate::who;
+use crate::api::access::Peer;
+use crate::api::access::audit;
 use crate::api::convert::Malformed;
 use crate::api::convert::Misform;
 use crate::api::failure::Failure;
@@ -23,7 +26,9 @@ impl Operations {
     /// Does it on a thread that may wait. Who gives the call up gives up the answer only.
     async fn work<T: Send + 'static>(
         &self,
+        who: Arc<Peer>,
         structure: &str,
+        what: String,
         work: impl FnOnce(&dyn operations::Operations) -> Result<T, OperationFailure> + Send + 'static,
     ) -> Result<T, Status> {
         let hosted = self.0.hosted(structure).map_err(|failure| failure.to_status())?;
@@ -31,8 +36,10 @@ impl Operations {
         let operations = hosted.operations.clone().ok_or_else(cannot)?;
         let overloaded = |_| Failure::from(Refusal::Overloaded).to_status();
         let room = Arc::clone(&self.0.operations).try_acquire_owned().map_err(overloaded)?;
+        let name = structure.to_owned();
         let done = tokio::task::spawn_blocking(move || {
             let done = work(&*operations);
+            audit::operated(&who, &name, &what, done.as_ref().map(drop).map_err(|failure| failure as _));
             drop(room);
             done
         });
@@ -45,13 +52,16 @@ impl Operations {
 #[tonic::async_trait]
 impl v1::operations_server::Operations for Operations {
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<v1::BackupResponse>, Status> {
+        let who = who(request.extensions())?;
         let v1::BackupRequest { structure, path } = request.into_inner();
         let path = PathBuf::from(path);
         if !path.is_absolute() {
             let reason = Misform::NotAbsolute;
             return Err(Failure::from(Malformed { field: "backup.path", reason }).to_status());
         }
-        let made = self.work(&structure, move |operations| operations.backup(&path)).await?;
+        let made = self
+            .work(who, &structure, format!("backup to {}", path.display()), move |operations| operations.backup(&path))
+            .await?;
         Ok(Response::new(made.into()))
     }
 
@@ -59,15 +69,21 @@ impl v1::operations_server::Operations for Operations {
         &self,
         request: Request<v1::CheckpointRequest>,
     ) -> Result<Response<v1::CheckpointResponse>, Status> {
+        let who = who(request.extensions())?;
         let v1::CheckpointRequest { structure } = request.into_inner();
-        let lsn = self.work(&structure, |operations| operations.checkpoint()).await?;
+        let lsn = self.work(who, &structure, "checkpoint".to_owned(), |operations| operations.checkpoint()).await?;
         Ok(Response::new(v1::CheckpointResponse { lsn: lsn.0 }))
     }
 
     async fn who(&self, request: Request<v1::WhoRequest>) -> Result<Response<v1::WhoResponse>, Status> {
+        let who = who(request.extensions())?;
         let sent = request.into_inner();
         let asked = WhoAsked::try_from(&sent).map_err(|malformed| Failure::from(malformed).to_status())?;
-        let found = self.work(&sent.structure, move |operations| operations.who(&asked)).await?;
+        let found = self
+            .work(who, &sent.structure, format!("who had port {} of {}", asked.port, asked.target), move |operations| {
+                operations.who(&asked)
+            })
+            .await?;
         Ok(Response::new(found.into()))
     }
 }

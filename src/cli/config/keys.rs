@@ -8,6 +8,8 @@ use super::settings::Config;
 use super::settings::StructureConfig;
 use super::value::Setting;
 use super::value::Value;
+use crate::api::Door;
+use crate::api::access::UidMap;
 use crate::cli::size;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ pub(super) const SERVICE: &[Key<Config>] = &[
         "",
         "listen",
         listen,
-        "Where it listens: \"http://ADDRESS:PORT\" (loopback only), \"unix:PATH\". Port 0 is one that is free."
+        "Where it listens: \"http://ADDRESS:PORT\" (loopback only), \"https://ADDRESS:PORT\" (mutual TLS: see\n[tls]), \"unix:PATH\". Port 0 is one that is free."
     ),
     key!(
         "",
@@ -82,34 +84,36 @@ pub(super) const SERVICE: &[Key<Config>] = &[
     ),
     key!("log", "level", log_level, "off, error, warn, info, debug or trace.", reload: true),
     key!("log", "format", log_format, "text or json: one line per event, on standard error."),
-    key!("tls", "certificate", tls_certificate, "The service's certificate chain, PEM. Needed by an https door.", reload: true),
-    key!("tls", "key", tls_key, "Its key, PEM.", reload: true),
-    key!("tls", "client_ca", tls_client_ca, "The authority that every caller's certificate must come from, PEM.", reload: true),
-    key!("tls", "revoked", tls_revoked, "Revocation lists of that authority, PEM; empty for none.", reload: true),
-    key!("access", "loopback", loopback, "What plain TCP on loopback may do: stack, operator or read-only."),
+    key!(
+        "tls",
+        "certificate",
+        tls_certificate,
+        "The service's certificate, PEM, with those between it and its CA. An https door needs it."
+    ),
+    key!("tls", "key", tls_key, "Its private key, PEM."),
+    key!("tls", "client_ca", tls_client_ca, "The CAs whose client certificates are believed, PEM."),
+    key!("tls", "revoked", tls_revoked, "Revocation lists of those CAs, PEM."),
     key!(
         "access",
         "uids",
         uids,
-        "Who else than root and the service's own uid may use its unix sockets:\n\"1001=operator\", \"1002=stack:SYS1.TCPIP\", \"1003=read-only\"."
+        "Who may use the unix sockets beside root and the service's own uid, which are operators:\n\"1000=operator\", \"1001=stack:SYS1.TCPIP\", \"1002=read-only\"."
     ),
+    key!("access", "loopback", loopback, "What plain TCP on loopback may do: stack, operator or read-only."),
     limit!(connections_max, "Most connections; one more is closed as soon as it is made."),
-    limit!(connections_per_peer_max, "Most connections of one address, or of one uid."),
+    limit!(connections_per_peer_max, "Most connections of one address (at https doors) or uid (at unix sockets)."),
     limit!(calls_per_connection_max, "Most calls at a time on one connection; more wait for those."),
     limit!(streams_max, "Most streams of stacks; one more is refused."),
     limit!(in_flight_max, "Most calls without an answer per stream; one more is refused Overloaded."),
     limit!(watchers_max, "Most watchers; one more is refused."),
-    limit!(call_bytes_max, "Most bytes of a single call, and of the body of an HTTP request."),
-    limit!(
-        stream_call_bytes_max,
-        "Most bytes of one message on a stack's stream; the longest that has a meaning is\n262,018 bytes."
-    ),
+    limit!(call_bytes_max, "Most bytes of a single call or HTTP body: 4,096 and more."),
+    limit!(stream_call_bytes_max, "Most bytes of one message on a stack's stream; the longest legal one has 262,018."),
     limit!(silence_max, "How long a connection may be silent at its beginning."),
     limit!(handshake_max, "How long the handshake of TLS may take."),
-    limit!(head_max, "How long the head of an HTTP/1 request may take, and a pause between two requests."),
-    limit!(write_max, "How long a peer may take none of what is written to it."),
-    limit!(connection_age_max, "How old a connection may become, give or take a tenth; \"0s\" for any age."),
-    limit!(age_grace, "How long a connection that is too old may need for its last answers."),
+    limit!(head_max, "How long the head of an HTTP/1 request may take, and a connection rest between two."),
+    limit!(write_max, "How long a peer may take none of what is to be written to it."),
+    limit!(connection_age_max, "How old a connection may become before it has to come again; \"0s\" for any age."),
+    limit!(age_grace, "How long an aged connection may need for its last answers."),
     limit!(attaches_per_minute, "How often one stack may attach in a minute; 0 for no limit."),
     limit!(attaches_per_minute_total, "The same for all stacks together."),
     limit!(groups_per_second, "How many groups one stack may ask for in a second; 0 for no limit."),
@@ -222,18 +226,38 @@ pub(super) fn set_structure(structure: &mut StructureConfig, name: &str, value: 
 pub(super) fn check(config: &Config) -> Result<(), String> {
     let limits = &config.limits;
     let counts = [
-        ("limits.connections_max", limits.connections_max),
-        ("limits.streams_max", limits.streams_max),
-        ("limits.in_flight_max", limits.in_flight_max as usize),
+        ("limits.connections_max", limits.connections_max, 1),
+        ("limits.connections_per_peer_max", limits.connections_per_peer_max, 1),
+        ("limits.calls_per_connection_max", limits.calls_per_connection_max as usize, 1),
+        ("limits.streams_max", limits.streams_max, 1),
+        ("limits.in_flight_max", limits.in_flight_max as usize, 1),
+        ("limits.call_bytes_max", limits.call_bytes_max, 4_096),
+        ("limits.stream_call_bytes_max", limits.stream_call_bytes_max, 4_096),
     ];
-    for (name, count) in counts {
-        if count == 0 {
-            return Err(format!("{name} is 0: nobody could work"));
-        }
+    if let Some((name, count, least)) = counts.iter().find(|(_, count, least)| count < least) {
+        return Err(format!("{name} is {count}: nobody could work with less than {least}"));
+    }
+    for row in &config.uids {
+        UidMap::none().allow_row(row).map_err(|error| format!("access.uids: {error}"))?;
     }
     let files = [&config.tls_certificate, &config.tls_key, &config.tls_client_ca];
-    if files.iter().any(|file| file.is_some()) && files.iter().any(|file| file.is_none()) {
-        return Err("tls.certificate, tls.key and tls.client_ca belong together: name all of them, or none".to_owned());
+    let given = files.iter().filter(|file| file.is_some()).count();
+    if given != 0 && given != files.len() {
+        return Err(
+            "tls.certificate, tls.key and tls.client_ca (--tls-cert, --tls-key, --tls-client-ca) belong together"
+                .to_owned(),
+        );
+    }
+    for door in &config.listen {
+        match door {
+            Door::Tls(_) if given == 0 => {
+                return Err(format!(
+                    "{door} needs certificates: tls.certificate, tls.key and tls.client_ca; `portplex cert` makes some"
+                ));
+            }
+            Door::TlsName { .. } => return Err(format!("{door}: a service listens at an address, not at a name")),
+            _ => {}
+        }
     }
     if config.listen.is_empty() {
         return Err("listen is empty: nobody could call".to_owned());

@@ -48,8 +48,8 @@ fn head(text: &mut String, last: &mut &'static str, section: &'static str) {
     }
     *last = section;
     let about = match section {
-        "tls" => "# For doors beyond this machine. The files are read anew by a reload.\n",
-        "access" => "# Who may come in where there are no certificates.\n",
+        "tls" => "# For doors beyond this machine. SIGHUP reads the files anew, for new connections.\n",
+        "access" => "# For callers on this machine; beyond it a certificate says who somebody is.\n",
         "limits" => "# How much the service takes on; beyond it a caller is told so at once.\n",
         "store" => "# What holds for every structure that does not say otherwise.\n",
         "policy" => "# The policy that a new list begins with; `portplex dvipa policy` changes that of any.\n",

@@ -36,9 +36,9 @@ pub(crate) struct Config {
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) tls_client_ca: Option<PathBuf>,
     pub(crate) tls_revoked: Option<PathBuf>,
-    /// What plain TCP on loopback may do.
     pub(crate) loopback: Role,
-    pub(crate) uids: UidRows,
+    /// Rows of a uid map.
+    pub(crate) uids: Vec<String>,
     pub(crate) limits: Limits,
     /// What holds for every structure that does not say otherwise; its name and place are those of the one
     /// structure of a service that lists none.
@@ -67,31 +67,8 @@ pub(crate) struct StructureConfig {
     pub(crate) policy_quarantine: Duration,
 }
 
-/// Rows of a uid map, each of which is understood.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct UidRows(pub(super) Vec<String>);
-
-impl Config {
-    /// Who may come in.
-    pub(crate) fn access(&self) -> Access {
-        let tls = match (&self.tls_certificate, &self.tls_key, &self.tls_client_ca) {
-            (Some(certificate), Some(key), Some(client_ca)) => Some(Tls {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                client_ca: client_ca.clone(),
-                revoked: self.tls_revoked.clone(),
-            }),
-            _ => None,
-        };
-        let allow = |uids: UidMap, row: &String| uids.allow_row(row).expect("it was read as a row");
-        let uids = self.uids.0.iter().fold(UidMap::default(), allow);
-        Access { loopback: self.loopback, uids, tls }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
-        let access = Access::default();
         Self {
             listen: vec![Door::Tcp(LISTEN_DEFAULT)],
             init: false,
@@ -102,12 +79,29 @@ impl Default for Config {
             tls_key: None,
             tls_client_ca: None,
             tls_revoked: None,
-            loopback: access.loopback,
-            uids: UidRows::default(),
+            loopback: Role::Operator,
+            uids: Vec::new(),
             limits: Limits::default(),
             common: StructureConfig::default(),
             structures: vec![StructureConfig::default()],
         }
+    }
+}
+
+impl Config {
+    /// Who may come in. Rows of the uid map were looked at before.
+    pub(crate) fn access(&self) -> Access {
+        let tls = match (&self.tls_certificate, &self.tls_key, &self.tls_client_ca) {
+            (Some(certificate), Some(key), Some(client_ca)) => Some(Tls {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_ca: client_ca.clone(),
+                revoked: self.tls_revoked.clone(),
+            }),
+            _ => None,
+        };
+        let allow = |uids: UidMap, row: &String| uids.clone().allow_row(row).unwrap_or(uids);
+        Access { loopback: self.loopback, uids: self.uids.iter().fold(UidMap::default(), allow), tls }
     }
 }
 
@@ -213,6 +207,8 @@ pub(crate) enum Format {
     Text,
     Json,
 }
+
+choice!(Role { "stack" => Role::Stack, "operator" => Role::Operator, "read-only" => Role::ReadOnly });
 
 choice!(Format { "text" => Format::Text, "json" => Format::Json });
 

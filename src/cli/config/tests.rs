@@ -77,6 +77,9 @@ fn a_mistake_is_told_with_file_line_key_and_the_nearest_name() {
         ("[store]\nquarantine = \"2d\"\n", "quarantine is 1s to 24h"),
         ("[policy]\nquarantine = \"1ms\"\n", "a policy has a quarantine of 0s or 1s to 24h"),
         ("[limits]\nstreams_max = 0\n", "limits.streams_max is 0"),
+        ("listen = [\"https://10.0.0.1:7678\"]\n", "needs certificates"),
+        ("[tls]\nkey = \"k\"\n", "belong together"),
+        ("[access]\nuids = [\"alice\"]\n", "access.uids: "),
         ("a = \n", "f.toml:1: "),
         ("[log]\nlevel = { deep = 1 }\n", "f.toml:2: log.level: a table is not meant here"),
     ] {

@@ -1,11 +1,7 @@
 //! One value of a configuration: read from TOML, from the environment or from a flag, and written again.
 #![forbid(unsafe_code)]
 
-use super::settings::UidRows;
 use crate::api::Door;
-use crate::api::access::Role;
-use crate::api::access::RoleError;
-use crate::api::access::UidMap;
 use crate::cli::size;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -208,28 +204,6 @@ impl Setting for crate::ident::StructureName {
 
     fn show(&self) -> String {
         quoted(&self.to_string())
-    }
-}
-
-impl Setting for Role {
-    fn read(value: &Value) -> Result<Self, String> {
-        String::read(value)?.parse().map_err(|error: RoleError| error.to_string())
-    }
-
-    fn show(&self) -> String {
-        quoted(self.name())
-    }
-}
-
-impl Setting for UidRows {
-    fn read(value: &Value) -> Result<Self, String> {
-        let rows = Vec::<String>::read(value)?;
-        rows.iter().try_fold(UidMap::none(), |uids, row| uids.allow_row(row)).map_err(|error| error.to_string())?;
-        Ok(Self(rows))
-    }
-
-    fn show(&self) -> String {
-        self.0.show()
     }
 }
 

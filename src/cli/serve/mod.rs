@@ -13,7 +13,6 @@ mod open;
 mod operations;
 mod reload;
 mod signals;
-mod tls;
 mod told;
 mod typed;
 
@@ -53,9 +52,9 @@ Examples:
 
 The contract is portplex.v1 over gRPC; health and reflection are served too. Several structures are
 served side by side: one [[structure]] table each in the configuration. Plain TCP is loopback only.
-Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert` makes
-some for a first try. At the unix socket the kernel says which uid asks: root and the uid of the
-service are operators, --allow-uid lets others in.
+Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert` makes some
+for a first try. At the unix socket the kernel says which uid asks: root and the uid of the service are
+operators, --allow-uid lets others in.
 
 SIGTERM or SIGINT ends it in order, within 10 s: calls that were taken are answered. A second one
 ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the configuration again,

@@ -5,6 +5,7 @@ use super::line::Line;
 use super::logs::Logs;
 use super::typed::ServeArgs;
 use crate::api::Running;
+use crate::api::access::Reloaded;
 use crate::cli::config;
 use crate::cli::config::Config;
 
@@ -30,16 +31,13 @@ impl<'a> Reloading<'a> {
         };
         let changes = config::changes(&self.config, &config);
         self.logs.set_level(config.log_level);
-        let certificates = running.reload();
+        reload_certificates(running);
         let mut text = match changes.taken.as_slice() {
             [] => "the configuration was read again".to_owned(),
             taken => format!("the configuration was read again; in force now: {}", taken.join(", ")),
         };
         if !changes.later.is_empty() {
             text.push_str(&format!("; needs a restart: {}", changes.later.join(", ")));
-        }
-        if let Err(error) = certificates {
-            Line::of("certificates-kept").error(format!("the certificates in force stay in force: {error}"));
         }
         let line = Line::of("reloaded");
         if changes.later.is_empty() {
@@ -49,5 +47,16 @@ impl<'a> Reloading<'a> {
         }
         // What waits for a restart is told at every reload until then.
         self.config.log_level = config.log_level;
+    }
+}
+
+/// The files of certificates, for new connections. Bad ones leave those before in force.
+fn reload_certificates(running: &Running) {
+    match running.reload() {
+        Ok(Reloaded { certificate: Some(facts) }) => {
+            Line::of("certificates").info(format!("certificates were read anew: good until {}", facts.until()));
+        }
+        Ok(Reloaded { certificate: None }) => {}
+        Err(error) => Line::of("reload-failed").error(format!("the certificates before stay in force: {error}")),
     }
 }

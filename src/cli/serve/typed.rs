@@ -1,7 +1,6 @@
 //! What was typed behind `serve`, and the configuration that it makes.
 #![forbid(unsafe_code)]
 
-use super::tls::TlsArgs;
 use crate::cli::args::StructureArgs;
 use crate::cli::config;
 use crate::cli::config::Config;
@@ -28,14 +27,30 @@ pub(crate) struct ServeArgs {
     /// Make the store if the directory has none
     #[arg(long)]
     init: bool,
-    /// Address and port to listen on, loopback only without certificates; 127.0.0.1:7678 if no door is given
+    /// Address and port to listen on, loopback only without --tls-cert; 127.0.0.1:7678 if no door is given
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
     /// Unix socket to listen on
     #[arg(long, value_name = "PATH")]
     uds: Vec<PathBuf>,
-    #[command(flatten)]
-    tls: TlsArgs,
+    /// The service's certificate, PEM, with those between it and its CA; --listen then takes mutual TLS only
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// The CAs whose client certificates are believed, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+    /// Revocation lists of those CAs, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_revoked: Option<PathBuf>,
+    /// Let a uid use the unix socket: UID=operator, UID=read-only, UID=stack:NAME; may be given again
+    #[arg(long, value_name = "UID=ROLE")]
+    allow_uid: Vec<String>,
+    /// What plain TCP on loopback may do: stack, operator or read-only
+    #[arg(long, value_name = "ROLE")]
+    loopback_role: Option<String>,
     #[command(flatten)]
     structure: StructureArgs,
     /// Serve from a network file system too: neither its locks nor its syncs are to be relied on
@@ -76,12 +91,22 @@ impl ServeArgs {
         say("--quarantine-ms", "store.quarantine", self.quarantine_ms.map(|ms| format!("{ms}ms")));
         say("--log-level", "log.level", self.log_level.clone());
         say("--log-format", "log.format", self.log_format.clone());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        say("--tls-cert", "tls.certificate", path(&self.tls_cert));
+        say("--tls-key", "tls.key", path(&self.tls_key));
+        say("--tls-client-ca", "tls.client_ca", path(&self.tls_client_ca));
+        say("--tls-revoked", "tls.revoked", path(&self.tls_revoked));
+        say("--loopback-role", "access.loopback", self.loopback_role.clone());
+        if !self.allow_uid.is_empty() {
+            said.push(Said::list_by_flag("--allow-uid", "access.uids", self.allow_uid.clone()));
+        }
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         let sockets = self.uds.iter().map(|path| format!("unix:{}", path.display()));
-        let doors: Vec<String> = sockets.chain(self.listen.iter().map(|address| self.tls.door(*address))).collect();
+        let doors: Vec<String> =
+            sockets.chain(self.listen.iter().map(|address| format!("{scheme}://{address}"))).collect();
         if !doors.is_empty() {
             said.push(Said::list_by_flag("--listen", "listen", doors));
         }
-        said.extend(self.tls.said());
         said.extend(self.set.iter().cloned());
         said
     }

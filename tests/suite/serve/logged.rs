@@ -33,8 +33,16 @@ fn every_event_that_an_operator_asks_about_is_one_line_and_no_grant_is() {
     assert_eq!(served.ended().0.code(), Some(0));
 
     let text = std::fs::read_to_string(log).expect("text");
-    let lines: Vec<serde_json::Value> =
+    let all: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let (audit, lines): (Vec<_>, Vec<_>) = all.into_iter().partition(|line| line["target"] == "portplex::audit");
+    let did = |what: &str| audit.iter().any(|line| line["act"] == what || line["what"] == what);
+    assert!(
+        ["mark a connector failed", "clean up a connector", "define a DVIPA", "checkpoint"]
+            .iter()
+            .all(|what| did(what)),
+        "{text}"
+    );
     let of = |event: &str| -> Vec<&serde_json::Value> { lines.iter().filter(|line| line["event"] == event).collect() };
     for (event, count) in [
         ("opened", 1),
