@@ -82,11 +82,19 @@ mod tests {
 
     #[test]
     fn a_door_is_read_as_it_is_shown() {
-        for text in ["http://127.0.0.1:4035", "http://[::1]:4035", "https://10.0.0.1:7678", "https://facility.example:7678", "unix:/run/portplex.sock"] {
+        for text in [
+            "http://127.0.0.1:4035",
+            "http://[::1]:4035",
+            "https://10.0.0.1:7678",
+            "https://facility.example:7678",
+            "unix:/run/portplex.sock",
+        ] {
             assert_eq!(text.parse::<Door>().map(|door| door.to_string()).as_deref(), Ok(text));
         }
         assert_eq!("127.0.0.1:1".parse::<Door>().map(|door| door.to_string()).as_deref(), Ok("http://127.0.0.1:1"));
-        for text in ["", "unix:", "https://127.0.0.1", "https://10.0.0.256:1", "https://a..b:1", "https://:1", "localhost:1"] {
+        for text in
+            ["", "unix:", "https://127.0.0.1", "https://10.0.0.256:1", "https://a..b:1", "https://:1", "localhost:1"]
+        {
             assert!(text.parse::<Door>().is_err(), "{text}");
         }
     }

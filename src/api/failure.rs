@@ -3,6 +3,8 @@
 
 use super::access::Denied;
 use super::convert::Malformed;
+use super::operations::OperationCause;
+use super::operations::OperationFailure;
 use super::v1;
 use crate::facility::CallError;
 use crate::structure::Refusal;
@@ -40,6 +42,9 @@ pub enum Failure {
         /// When, ms.
         retry_after_ms: u32,
     },
+    /// An operation on a store as a whole failed.
+    #[error(transparent)]
+    Operation(#[from] OperationFailure),
     /// The message was not understood; nothing of it was acted on.
     #[error("not understood: {0}")]
     Malformed(#[from] Malformed),
@@ -63,6 +68,7 @@ impl Failure {
             Self::TooFast { .. } => Code::ResourceExhausted,
             Self::Call(CallError::Refused(refusal)) => of_refusal(refusal),
             Self::Call(CallError::Gone) => Code::Unavailable,
+            Self::Operation(failure) => of_operation(failure.cause),
             // The outcome is unknown: nothing that a library should repeat by itself.
             Self::Call(_) => Code::Internal,
         }
@@ -89,7 +95,7 @@ impl Failure {
             Self::Call(error) => error,
             Self::TooFast { .. } => Refusal::Overloaded.into(),
             Self::NotHosted { .. } | Self::Denied(_) => CallError::Gone,
-            Self::Malformed(_) | Self::NotUnderstood { .. } => CallError::WrongAnswer,
+            Self::Malformed(_) | Self::NotUnderstood { .. } | Self::Operation(_) => CallError::WrongAnswer,
         }
     }
 
@@ -136,6 +142,7 @@ impl From<&Failure> for v1::CallError {
             Failure::Malformed(Malformed { field, reason }) => {
                 Why::Malformed(v1::Malformed { field: (*field).to_owned(), reason: reason.to_string() })
             }
+            Failure::Operation(failure) => Why::OperationFailed(failure.into()),
             Failure::NotUnderstood { field, reason } => {
                 Why::Malformed(v1::Malformed { field: field.clone(), reason: reason.clone() })
             }
@@ -160,8 +167,18 @@ impl TryFrom<v1::CallError> for Failure {
             Why::Gone(v1::Nothing {}) => Self::Call(CallError::Gone),
             Why::WrongAnswer(v1::Nothing {}) => Self::Call(CallError::WrongAnswer),
             Why::NotHosted(structure) => Self::NotHosted { structure },
+            Why::OperationFailed(failed) => Self::Operation(failed.try_into()?),
             Why::Malformed(v1::Malformed { field, reason }) => Self::NotUnderstood { field, reason },
         })
+    }
+}
+
+const fn of_operation(cause: OperationCause) -> Code {
+    match cause {
+        OperationCause::Refused => Code::FailedPrecondition,
+        OperationCause::Corrupt => Code::DataLoss,
+        OperationCause::StorageFull => Code::ResourceExhausted,
+        OperationCause::IoFailed => Code::Internal,
     }
 }
 

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 /// Most bytes of one message, on either side.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of what the log tells of one port: the caller chose how many holders.
+pub(crate) const WHO_BYTES_MAX: usize = 64 << 20;
+/// Most operations on stores as a whole at a time: backups, checkpoints, reading logs.
+pub(crate) const OPERATIONS_MAX: usize = 4;
 /// Most bytes of the headers of one call.
 pub(crate) const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Most bytes of an HTTP/1 head, and of what is buffered of one HTTP/1 connection.

@@ -16,13 +16,15 @@ mod convert;
 mod door;
 mod failure;
 mod limits;
+mod operations;
 mod server;
 
-pub use client::{RemoteError, RemoteFacility, RemoteOptions, RemoteWatch, Watched};
+pub use client::{OperatorClient, OperatorError, RemoteError, RemoteFacility, RemoteOptions, RemoteWatch, Watched};
 pub use convert::{Malformed, Misform};
 pub use door::{Door, DoorError};
 pub use failure::Failure;
 pub use limits::{Limits, MESSAGE_BYTES_MAX};
+pub use operations::{BackedUp, OperationCause, OperationFailure, Operations, WhoAsked, WhoFound};
 pub use server::{ConnectionCounts, Drained, Running, ServeError, Server};
 
 /// The messages and services of `portplex.v1.proto`, made from it by a test that holds them in step.

@@ -1,15 +1,17 @@
 //! What was typed: the tree of verbs, and help that is complete at every one of them.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "service")]
+use super::cert::CertArgs;
 use super::connector::ConnectorArgs;
 #[cfg(feature = "service")]
 use super::dev::DevArgs;
 use super::display::DisplayArgs;
+use super::dvipa::DvipaArgs;
 use super::exit;
 use super::explain::ExplainArgs;
 use super::log::LogArgs;
 use super::profile::ProfileArgs;
-#[cfg(feature = "service")]
 use super::serve::ServeArgs;
 #[cfg(feature = "service")]
 use super::stack::StackArgs;
@@ -34,13 +36,15 @@ pub(crate) enum Verb {
     /// A whole sysplex on this machine, under real connections and real crashes: start here
     #[cfg(feature = "service")]
     Dev(DevArgs),
-    /// Serve a store to stacks on this machine, over gRPC
-    #[cfg(feature = "service")]
+    /// Serve stores to stacks, operators and programs, over gRPC
     #[command(after_long_help = super::serve::EXAMPLES)]
     Serve(ServeArgs),
     /// Run a stack on this machine, and take ports from it
     #[cfg(feature = "service")]
     Stack(StackArgs),
+    /// Make a small private CA and certificates for services, stacks, operators and readers
+    #[cfg(feature = "service")]
+    Cert(CertArgs),
     /// Show who holds what, in the terms of z/OS Communications Server
     Display(DisplayArgs),
     /// Say why: who has a port, why a stack gets none, what a DVIPA lacks, and what would change it
@@ -53,7 +57,9 @@ pub(crate) enum Verb {
     Store(StoreArgs),
     /// Look at the connectors of a store, and vouch for stacks that are gone
     Connector(ConnectorArgs),
-    /// Print and check the log of a store, record by record
+    /// Look at the lists of DVIPAs, make them, close them, drain them, set their policies
+    Dvipa(DvipaArgs),
+    /// Print and check the log of a store, record by record, and follow a running service
     Log(LogArgs),
     /// Check TCP/IP profiles and show what a stack makes of them
     Profile(ProfileArgs),
@@ -65,6 +71,7 @@ Examples:
   portplex display groups                    # who holds what in ./portplex-data
   portplex explain 10.1.1.1:5000             # who has this port since when, and what would free it
   portplex who 10.1.1.1:5000 --at '2026-11-22 14:05'   # who held it then
+  portplex serve --init --data /srv/ports    # a service on this machine
   portplex store init /srv/ports             # an empty structure EZBEPORT
   portplex store verify /srv/ports           # read every byte, change none
   portplex log dump /srv/ports | less        # who got which port, and when
@@ -85,7 +92,7 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 }
 
 /// Which structure: by its name or by the group ids that make it.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct StructureArgs {
     /// The structure's name: EZBEPORT, EZBEPORTvv, EZBEPORT01tt or EZBEPORTvvtt
     #[arg(long, value_name = "NAME", conflicts_with_all = ["vtam_group", "tcp_group"])]

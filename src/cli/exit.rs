@@ -4,6 +4,10 @@
 //! the numbers follow sysexits(3), so that scripts and service managers read them as usual.
 #![forbid(unsafe_code)]
 
+use crate::api::OperationCause;
+use crate::api::OperationFailure;
+use crate::api::OperatorError;
+use crate::api::RemoteError;
 use crate::facility::BackupError;
 use crate::facility::CallError;
 use crate::facility::OpenError;
@@ -100,6 +104,24 @@ fn of_open(error: &OpenError) -> Exit {
     }
 }
 
+/// What a service's answer, or its silence, means for the caller of the binary.
+fn of_operator(error: &OperatorError) -> Exit {
+    match error {
+        OperatorError::Remote(RemoteError::NotHosted { .. })
+        | OperatorError::Denied { .. }
+        | OperatorError::NotUnderstood { .. } => Exit::Refused,
+        OperatorError::Call(error) => Failure::Call(error.clone()).exit(),
+        OperatorError::Operation(OperationFailure { cause, .. }) => match cause {
+            OperationCause::Refused => Exit::Refused,
+            OperationCause::Corrupt => Exit::Corrupt,
+            OperationCause::StorageFull => Exit::StorageFull,
+            _ => Exit::StorageFailed,
+        },
+        // Nobody answers: if the request was sent, its outcome is unknown.
+        _ => Exit::StorageFailed,
+    }
+}
+
 /// Why a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -128,6 +150,9 @@ pub(crate) enum Failure {
     /// A watch ended before its time.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// An operator's call to a service came to nothing.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// Everything else: the code and the whole message.
     #[error("{message}")]
     Told {
@@ -141,6 +166,12 @@ pub(crate) enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Open(error.into())
+    }
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        Self::Operator(error.into())
     }
 }
 
@@ -166,6 +197,7 @@ impl Failure {
             Self::Backup(_) => Exit::StorageFailed,
             Self::Watch(WatchError::Unreadable { source, .. }) => of_open(source),
             Self::Watch(_) => Exit::StorageFailed,
+            Self::Operator(error) => of_operator(error),
             Self::Told { exit, .. } => *exit,
         }
     }
@@ -174,6 +206,7 @@ impl Failure {
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Call(CallError::Refused(refusal)) | Self::Refused { refusal, .. } => Some(refusal.name()),
+            Self::Operator(OperatorError::Call(CallError::Refused(refusal))) => Some(refusal.name()),
             _ => None,
         }
     }

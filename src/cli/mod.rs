@@ -1,18 +1,22 @@
 //! The command line: what was typed, one file per verb, and what is shown.
 //!
 //! Results go to standard output, messages to standard error. `exit` is the one place that gives a
-//! failure its number; `output` the one that writes. Every verb but `dev`, `serve`, `connector fail`,
-//! `connector clean-up` and `store init | adopt | resume | restore | exercise` reads only and changes
-//! no byte of a store.
+//! failure its number; `output` the one that writes. Every verb but `dev`, `serve`, `connector fail |
+//! clean-up | disconnect`, `dvipa define | delete | drain | policy` and `store init | adopt | resume |
+//! restore | checkpoint | exercise` reads only and changes no byte of a store.
 #![forbid(unsafe_code)]
 
 mod act;
 mod args;
+#[cfg(feature = "service")]
+mod cert;
 mod columns;
+mod config;
 mod connector;
 #[cfg(feature = "service")]
 mod dev;
 mod display;
+mod dvipa;
 mod exercise;
 mod exit;
 mod explain;
@@ -28,8 +32,8 @@ mod profile;
 mod row;
 #[cfg(test)]
 mod sample;
-#[cfg(feature = "service")]
 mod serve;
+mod service_args;
 mod size;
 mod source;
 mod splitmix;
@@ -66,12 +70,15 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Serve(args) => (args.json, serve::run(args)),
         #[cfg(feature = "service")]
         Verb::Stack(args) => (args.is_json(), args.run()),
+        #[cfg(feature = "service")]
+        Verb::Cert(args) => (args.is_json(), args.run()),
         Verb::Display(args) => (args.is_json(), args.run()),
         Verb::Explain(args) => (args.is_json(), args.run()),
         Verb::Who(args) => (args.is_json(), args.run()),
         Verb::Store(args) => (args.is_json(), args.run()),
         Verb::Log(args) => (args.is_json(), args.run()),
         Verb::Connector(args) => (args.is_json(), args.run()),
+        Verb::Dvipa(args) => (args.is_json(), args.run()),
         Verb::Profile(args) => (args.is_json(), args.run()),
     };
     match done {

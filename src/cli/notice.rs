@@ -42,6 +42,18 @@ pub(crate) fn notices(dir: &Path, store: &Inspected) -> Vec<Notice> {
     copied.into_iter().chain(stopped).chain(no_room(dir, &store.manifest)).collect()
 }
 
+/// What a running service says of itself; `place` is how a command line names it.
+pub(crate) fn of_status(place: &str, status: &Status) -> Vec<Notice> {
+    let stop = status.stop.as_ref();
+    let stopped = stop.map(|stop| stopped_at(place, stop.cause, stop.since.0, stop.adopted_ports));
+    let full = status.storage.as_ref().map(|reason| Notice {
+        state: "full",
+        text: format!("STORAGE IS FULL, nothing new is granted: {reason}"),
+        way_out: "make room on the service's file system: granting goes on by itself".to_owned(),
+    });
+    stopped.into_iter().chain(full).collect()
+}
+
 /// As lines above a view, with styles; empty if there is nothing to say.
 pub(crate) fn banner(notices: &[Notice]) -> String {
     let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
@@ -93,7 +105,10 @@ fn copied(dir: &Path, manifest: &Manifest) -> Option<Notice> {
 }
 
 fn stopped(dir: &Path, cause: StopCause, since: u64, adopted: u32) -> Notice {
-    let dir = dir.display();
+    stopped_at(&dir.display().to_string(), cause, since, adopted)
+}
+
+fn stopped_at(dir: &str, cause: StopCause, since: u64, adopted: u32) -> Notice {
     let reported = match adopted {
         0 => String::new(),
         ports => format!("; {} that stacks reported and the log had lost were adopted", counted(ports, "port")),

@@ -140,9 +140,13 @@ pub(crate) fn tend_once(checkpointer: &Checkpointer, spare: &SpareFiller) -> Res
 fn make_checkpoints(stop: &Stop, checkpointer: &Checkpointer) {
     let few = checkpointer.log_bytes_due() < CHECKPOINT_LOG_BYTES_FEW;
     let tick = if few { CHECKPOINT_TICK_SHORT } else { CHECKPOINT_TICK };
-    let mut pause = tick;
+    let (mut pause, mut is_told) = (tick, false);
     while !stop.wait(pause) {
-        let failed = checkpointer.is_due() && checkpointer.run().is_err();
-        pause = if failed { CHECKPOINT_RETRY } else { tick };
+        let failed = if checkpointer.is_due() { checkpointer.run().err() } else { None };
+        if let Some(error) = failed.as_ref().filter(|_| !is_told) {
+            checkpointer.raise(format!("{error}; the service goes on, and tries again"));
+        }
+        is_told = failed.is_some();
+        pause = if is_told { CHECKPOINT_RETRY } else { tick };
     }
 }

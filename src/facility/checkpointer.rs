@@ -201,6 +201,24 @@ impl Checkpointer {
         Ok(events)
     }
 
+    /// Hands the durable log to a reader; nothing of it is retired meanwhile.
+    pub(crate) fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
+        let _working = self.work.lock();
+        // In this order: what the manifest seals is durable.
+        let manifest = self.keeper.manifest();
+        read(&self.dir, &manifest, self.durable())
+    }
+
+    /// Tells an operator something.
+    pub(crate) fn raise(&self, text: String) {
+        self.alarms.raise(text);
+    }
+
+    /// The lsn of the newest checkpoint; 0 = none.
+    pub(crate) fn newest(&self) -> Lsn {
+        self.last.lock().lsn
+    }
+
     fn durable(&self) -> Lsn {
         self.progress.durable()
     }

@@ -10,6 +10,7 @@ use super::Presence;
 use super::Query;
 use super::Renewal;
 use super::Reply;
+use super::watch::Feed;
 use crate::ident::ConnectorName;
 use crate::ident::Lsn;
 use crate::structure::Actor;
@@ -36,8 +37,8 @@ pub enum Command {
     Renew(Actor, u64, Completer<Renewal>),
     /// A read.
     Query(Query, Completer<Page>),
-    /// From here on a watcher wants every event; answered with the lsn before the first of them.
-    Watch(Completer<Lsn>),
+    /// From here on a watcher wants every event of the feed; answered with the lsn before the first of them.
+    Watch(Feed, Completer<Lsn>),
 }
 
 impl Command {
@@ -52,7 +53,7 @@ impl Command {
             Self::Report(_, _, _, completer) => completer.complete(Err(error.clone())),
             Self::Renew(_, _, completer) => completer.complete(Err(error.clone())),
             Self::Query(_, completer) => completer.complete(Err(error.clone())),
-            Self::Watch(completer) => completer.complete(Err(error.clone())),
+            Self::Watch(_, completer) => completer.complete(Err(error.clone())),
         }
     }
 }

@@ -33,7 +33,7 @@ use super::options::BATCH_RECORDS_MAX;
 use super::options::DEAF_MS_MIN;
 use super::progress::Progress;
 use super::reads;
-use super::watch::Ring;
+use super::watch::Rings;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
@@ -41,6 +41,7 @@ use crate::ident::WallMs;
 use crate::record::HistoryRow;
 use crate::structure::ClockFloor;
 use crate::structure::Event;
+use crate::structure::Policy;
 use crate::structure::Refusal;
 use crate::structure::Request;
 use crate::structure::Structure;
@@ -70,12 +71,13 @@ pub struct Engine {
     deadlines: Deadlines,
     clock: Arc<dyn Clock>,
     random: RandomStream,
-    ring: Arc<Ring>,
+    rings: Rings,
     progress: Arc<Progress>,
     report: RecoveryReport,
     counters: Counters,
     floor: ClockFloor,
     quarantine_ms: u32,
+    policy: Policy,
     quarantine_timer: bool,
     store: StoreUuid,
     receipts: Receipts,
@@ -96,6 +98,7 @@ pub struct Engine {
     payload: Vec<u8>,
     count: u32,
     made: Vec<(Lsn, Event)>,
+    acts: Vec<(Lsn, Event)>,
     waiting: Vec<Waiting>,
     /// Reused between requests.
     events: Vec<Event>,
@@ -109,13 +112,14 @@ pub(crate) struct Parts {
     pub(crate) appender: Appender,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: RandomStream,
-    pub(crate) ring: Arc<Ring>,
+    pub(crate) rings: Rings,
     pub(crate) progress: Arc<Progress>,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) report: RecoveryReport,
     pub(crate) remembered: Vec<HistoryRow>,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
+    pub(crate) policy: Policy,
     pub(crate) quarantine_timer: bool,
     pub(crate) file_system: String,
     pub(crate) serves_after_power_loss: bool,
@@ -131,12 +135,13 @@ impl Engine {
             deadlines: Deadlines::default(),
             clock: parts.clock,
             random: parts.random,
-            ring: parts.ring,
+            rings: parts.rings,
             progress: parts.progress,
             report: parts.report,
             counters: Counters::default(),
             floor: parts.floor,
             quarantine_ms: parts.quarantine_ms,
+            policy: parts.policy,
             quarantine_timer: parts.quarantine_timer,
             store: manifest.uuid,
             receipts: Receipts::new(manifest.receipt_key),
@@ -153,6 +158,7 @@ impl Engine {
             payload: Vec::new(),
             count: 0,
             made: Vec::new(),
+            acts: Vec::new(),
             waiting: Vec::new(),
             events: Vec::new(),
             awakened: Vec::new(),
@@ -324,9 +330,9 @@ impl Engine {
                 };
                 Waiting::Page(completer, view.page(&query))
             }
-            Command::Watch(completer) => {
+            Command::Watch(feed, completer) => {
                 let last = self.structure.lsn();
-                self.ring.enter(last);
+                self.rings.of(feed).enter(last);
                 Waiting::Watch(completer, last)
             }
         };
@@ -352,7 +358,8 @@ impl Engine {
             self.progress.note(&self.appender);
             self.counters.frames += 1;
             self.counters.records += u64::from(self.count);
-            self.ring.publish(&mut self.made);
+            self.rings.all.publish(&mut self.made);
+            self.rings.acts.publish(&mut self.acts);
             self.payload.clear();
             self.count = 0;
             self.storage.frame_done();

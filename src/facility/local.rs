@@ -39,7 +39,8 @@ use super::queue::Queue;
 use super::queue::Rejected;
 use super::queue::Taken;
 use super::recovery;
-use super::watch::Ring;
+use super::watch::Feed;
+use super::watch::Rings;
 use super::watch::Watch;
 use super::watch::WatchError;
 use crate::checkpoint::CheckpointStore;
@@ -54,6 +55,7 @@ use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
 use crate::structure::Request;
+use crate::wal::Manifest;
 use crate::wal::StoreError;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -97,7 +99,7 @@ impl Machine {
 #[derive(Debug)]
 pub struct LocalFacility {
     queue: Arc<Queue<Command>>,
-    ring: Arc<Ring>,
+    rings: Rings,
     report: RecoveryReport,
     checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
@@ -127,20 +129,20 @@ impl LocalFacility {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_on(machine: &Machine, dir: &Path, options: &Options) -> Result<Self, OpenError> {
-        let ring = Arc::new(Ring::default());
-        let opened = recovery::open(machine, dir, options, Arc::clone(&ring))?;
+        let rings = Rings::default();
+        let opened = recovery::open(machine, dir, options, rings.clone())?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
         let report = engine.report().clone();
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
-            let (queue, ring, clock) = (Arc::clone(&queue), Arc::clone(&ring), Arc::clone(&machine.clock));
-            let work = move || write_on(engine, &queue, &ring, &*clock);
+            let (queue, rings, clock) = (Arc::clone(&queue), rings.clone(), Arc::clone(&machine.clock));
+            let work = move || write_on(engine, &queue, &rings, &*clock);
             let thread = std::thread::Builder::new().name("portplex-writer".into());
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, ring, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, rings, report, checkpointer, writer, upkeep })
     }
 
     /// The history being written: the one that this open started, or one that began when granting was
@@ -215,13 +217,37 @@ impl LocalFacility {
         self.enter_watch(Some(after))
     }
 
-    fn enter_watch(&self, after: Option<Lsn>) -> Result<Watch, WatchError> {
+    /// Watches from now on, without a snapshot, what people ask about: every event but grants, releases,
+    /// ends of quarantine and allowable sets. Costs a busy store nothing to speak of.
+    ///
+    /// # Errors
+    /// [`WatchError`].
+    pub fn watch_acts(&self) -> Result<Watch, WatchError> {
+        self.enter_feed(Feed::Acts, Lsn::ZERO)
+    }
+
+    /// Reads the log beside the writer: `read` gets the store's directory, what MANIFEST lists and the last
+    /// durable lsn. Nothing of that is retired, and no checkpoint is made, before it is done.
+    pub fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
+        self.checkpointer.beside_writer(read)
+    }
+
+    /// The lsn of the newest checkpoint; 0 = none.
+    #[must_use]
+    pub fn checkpoint_lsn(&self) -> Lsn {
+        self.checkpointer.newest()
+    }
+
+    fn enter_feed(&self, feed: Feed, last: Lsn) -> Result<Watch, WatchError> {
         let (ticket, completer) = Ticket::pair();
-        self.hand_in(Command::Watch(completer));
-        let closed = |_| WatchError::Closed { last: after.unwrap_or(Lsn::ZERO) };
-        let entered = ticket.wait().map_err(closed)?;
+        self.hand_in(Command::Watch(feed, completer));
+        let entered = ticket.wait().map_err(|_| WatchError::Closed { last })?;
         // From here on the ring keeps everything after `entered`: leaving is the watch's drop.
-        let mut watch = Watch::new(Arc::clone(&self.ring), entered);
+        Ok(Watch::new(Arc::clone(self.rings.of(feed)), entered))
+    }
+
+    fn enter_watch(&self, after: Option<Lsn>) -> Result<Watch, WatchError> {
+        let mut watch = self.enter_feed(Feed::All, after.unwrap_or(Lsn::ZERO))?;
         match after {
             None => watch.start_with(self.checkpointer.rebuild()),
             Some(after) => watch.resume_with(after, self.checkpointer.events_after(after)),
@@ -241,7 +267,7 @@ impl LocalFacility {
         }
         let Some(writer) = self.writer.take() else { return Ok(Closed::default()) };
         let (engine, done) = joined(writer);
-        self.ring.close();
+        self.rings.close();
         done?;
         let checkpoint = self.checkpointer.run_at_close();
         let counters = engine.counters();
@@ -308,7 +334,7 @@ impl Drop for LocalFacility {
             upkeep.stop();
         }
         drop(joined(writer));
-        self.ring.close();
+        self.rings.close();
     }
 }
 
@@ -323,7 +349,7 @@ fn joined(writer: JoinHandle<(Engine, Result<(), StoreError>)>) -> (Engine, Resu
 fn write_on(
     mut engine: Engine,
     queue: &Queue<Command>,
-    ring: &Ring,
+    rings: &Rings,
     clock: &dyn Clock,
 ) -> (Engine, Result<(), StoreError>) {
     let mut batch = VecDeque::new();
@@ -354,7 +380,7 @@ fn write_on(
             while queue.take_all(&mut batch, Duration::ZERO) == Taken::Some {
                 batch.drain(..).for_each(|command| engine.reject(command));
             }
-            ring.close();
+            rings.close();
             return (engine, Err(error));
         }
     }

@@ -47,7 +47,7 @@ pub use recovery::{Inspected, init, inspect};
 pub use stepper::{SetClock, Stepper};
 pub use ticket::{Completer, Ticket};
 pub use views::{ConnectorStatus, Page, Query, RecoveryReport, Rows, Status, StopView};
-pub use watch::{Watch, WatchError};
+pub use watch::{Feed, Watch, WatchError};
 
 use crate::ident::ConnectorName;
 use crate::ident::HistoryId;

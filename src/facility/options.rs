@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::ident::StructureName;
+use crate::structure::Policy;
 use std::time::Duration;
 
 /// Most commands that may wait in the queue; one more is answered `Overloaded`.
@@ -45,6 +46,9 @@ pub struct Options {
     pub segment_size: u64,
     /// Quarantine of lists without a policy of their own. Under a second is for tests only.
     pub quarantine: Duration,
+    /// The policy that a new list of a DVIPA begins with; it must be valid. Lists that are there already keep
+    /// theirs, and an operator's word changes any.
+    pub policy: Policy,
     /// Whether quarantine ends by itself when it is due. Off, it ends only when
     /// [`EndQuarantine`](crate::structure::Request::EndQuarantine) is asked for, and never early:
     /// for tests whose runs repeat.
@@ -78,6 +82,7 @@ impl Default for Options {
             structure: None,
             segment_size: 16 << 20,
             quarantine: Duration::from_secs(120),
+            policy: Policy::default(),
             quarantine_timer: true,
             queue_length: QUEUE_LENGTH_MAX,
             checkpoint_log_bytes: 64 << 20,

@@ -14,7 +14,7 @@ use super::error::OpenError;
 use super::local::Machine;
 use super::options::AfterPowerLoss;
 use super::options::Options;
-use super::watch::Ring;
+use super::watch::Rings;
 use crate::checkpoint;
 use crate::checkpoint::FileProof;
 use crate::checkpoint::Proof;
@@ -142,7 +142,7 @@ pub fn inspect(machine: &Machine, dir: &Path) -> Result<Inspected, OpenError> {
 }
 
 /// Opens the store in `dir` for writing.
-pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<Ring>) -> Result<Opened, OpenError> {
+pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, rings: Rings) -> Result<Opened, OpenError> {
     let start = machine.clock.boot_ms();
     if options.create {
         match init(machine, dir, options) {
@@ -187,13 +187,14 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, ring: Arc<R
         appender,
         clock,
         random,
-        ring,
+        rings,
         progress,
         alarms,
         report,
         remembered,
         floor,
         quarantine_ms,
+        policy: options.policy,
         quarantine_timer,
         file_system,
         serves_after_power_loss: options.after_power_loss == AfterPowerLoss::Serve,

@@ -15,7 +15,7 @@ use super::error::OpenError;
 use super::local::Machine;
 use super::options::Options;
 use super::recovery;
-use super::watch::Ring;
+use super::watch::Rings;
 use crate::ident::BootId;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
@@ -24,7 +24,6 @@ use crate::structure::Request;
 use crate::structure::Structure;
 use crate::wal::StoreError;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A facility that moves only when it is told to.
@@ -39,7 +38,7 @@ impl Stepper {
     /// # Errors
     /// [`OpenError`]; the directory is then as it was, LOCK apart.
     pub fn open(machine: &Machine, dir: &Path, options: &Options) -> Result<Self, OpenError> {
-        let opened = recovery::open(machine, dir, options, Arc::new(Ring::default()))?;
+        let opened = recovery::open(machine, dir, options, Rings::default())?;
         let mut engine = opened.engine;
         engine.trust_caller();
         Ok(Self { engine, checkpointer: opened.checkpointer })

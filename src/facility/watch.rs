@@ -9,6 +9,7 @@
 use super::error::OpenError;
 use super::options::WATCH_EVENTS_MAX;
 use crate::ident::Lsn;
+use crate::structure::Change;
 use crate::structure::Event;
 use crate::structure::Structure;
 use parking_lot::Condvar;
@@ -32,6 +33,51 @@ struct Inner {
     /// Events at or below this lsn are not in the ring.
     below: Lsn,
     closed: bool,
+}
+
+/// Everything, and apart from it what people ask about: cheap to follow on a busy store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rings {
+    pub(crate) all: Arc<Ring>,
+    pub(crate) acts: Arc<Ring>,
+}
+
+/// Which events are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// All of them.
+    All,
+    /// What people ask about: no grants, releases, ends of quarantine, allowable sets.
+    Acts,
+}
+
+impl Rings {
+    pub(crate) fn of(&self, feed: Feed) -> &Arc<Ring> {
+        match feed {
+            Feed::All => &self.all,
+            Feed::Acts => &self.acts,
+        }
+    }
+
+    /// Ends every watch.
+    pub(crate) fn close(&self) {
+        self.all.close();
+        self.acts.close();
+    }
+}
+
+/// Whether a change is one that people ask about: everything but the daily traffic of ports.
+pub(crate) const fn is_act(change: &Change) -> bool {
+    !matches!(
+        change,
+        Change::Granted { .. }
+            | Change::Released { .. }
+            | Change::Ready { .. }
+            | Change::SetStored { .. }
+            | Change::AllowableSet { .. }
+            | Change::Adopted { .. }
+            | Change::Revoked { .. }
+    )
 }
 
 impl Ring {

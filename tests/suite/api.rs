@@ -1,9 +1,14 @@
 //! The service: a stack works on it as on a facility of its own process, whatever breaks in between.
 
+mod access;
+mod certificates;
 mod contract;
+mod hostile;
 mod limits;
 mod line;
+mod pki;
 mod probes;
+mod raw;
 mod served;
 mod stacks;
 

@@ -33,6 +33,7 @@ mod records;
 mod requirements;
 mod restarts;
 mod samples;
+mod serve;
 mod stack;
 mod tidy;
 mod verdicts;

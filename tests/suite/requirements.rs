@@ -16,6 +16,8 @@ pub(crate) enum Requirement {
     Strace,
     /// Root, and `ip` that makes network namespaces.
     Netns,
+    /// systemd-analyze, which knows unit files.
+    Systemd,
 }
 
 impl Requirement {
@@ -24,6 +26,7 @@ impl Requirement {
             Self::Loop => "loop",
             Self::Strace => "strace",
             Self::Netns => "netns",
+            Self::Systemd => "systemd",
         }
     }
 
@@ -38,7 +41,8 @@ impl Requirement {
             Self::Netns if !rustix::process::geteuid().is_root() => Some("not root"),
             Self::Netns if !runs("ip", &["-V"]) => Some("no ip (iproute2)"),
             Self::Netns if !runs("unshare", &["-n", "true"]) => Some("no network namespaces here"),
-            Self::Loop | Self::Strace | Self::Netns => None,
+            Self::Systemd if !runs("systemd-analyze", &["--version"]) => Some("no systemd-analyze"),
+            Self::Loop | Self::Strace | Self::Netns | Self::Systemd => None,
         }
     }
 }

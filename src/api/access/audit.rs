@@ -39,7 +39,12 @@ pub(crate) fn asked(request: &Request) -> Option<Asked> {
 }
 
 /// An operator's request was answered.
-pub(crate) fn answered<T, E: fmt::Display + ?Sized>(peer: &Peer, structure: &str, asked: &Asked, answer: Result<&T, &E>) {
+pub(crate) fn answered<T, E: fmt::Display + ?Sized>(
+    peer: &Peer,
+    structure: &str,
+    asked: &Asked,
+    answer: Result<&T, &E>,
+) {
     let Asked { act, what } = asked;
     match answer {
         Ok(_) => {

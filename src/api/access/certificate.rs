@@ -41,6 +41,9 @@ pub enum NoRole {
     /// It is no certificate that can be read.
     #[error("it is no X.509 certificate")]
     Unreadable,
+    /// It is for services.
+    #[error("it is not one of a client: its extended key usage has no client authentication")]
+    NotAClient,
     /// Neither URI nor DNS name.
     #[error("it has neither a URI portplex://ROLE/NAME nor a DNS name among its subject alternative names")]
     NoName,
@@ -144,6 +147,10 @@ fn printable(text: &str) -> String {
 }
 
 fn role_of(certificate: &X509Certificate<'_>) -> Result<(Role, ConnectorName), NoRole> {
+    let usage = certificate.extended_key_usage().ok().flatten();
+    if usage.is_some_and(|usage| !usage.value.client_auth && !usage.value.any) {
+        return Err(NoRole::NotAClient);
+    }
     let mut uris = names(certificate).filter_map(|name| match name {
         GeneralName::URI(uri) => strip_scheme(uri),
         _ => None,

@@ -38,9 +38,8 @@ impl ClientTls {
         tls::facts(certificate, &chain)?;
         let config = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
         let config = config.map_err(|error| tls::unfit(certificate, key, &error))?;
-        let config = config
-            .with_root_certificates(tls::read_roots(ca)?)
-            .with_client_auth_cert(chain, tls::read_key(key)?);
+        let config =
+            config.with_root_certificates(tls::read_roots(ca)?).with_client_auth_cert(chain, tls::read_key(key)?);
         let mut config = config.map_err(|error| tls::unfit(certificate, key, &error))?;
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -56,7 +55,8 @@ impl ClientTls {
                 AlertDescription::CertificateExpired => format!(
                     "the service says that the time of this client's certificate is over: look at {certificate}, and at both clocks"
                 ),
-                AlertDescription::UnknownCA => format!(
+                // The second: a CA of the same name, and another key.
+                AlertDescription::UnknownCA | AlertDescription::DecryptError => format!(
                     "the service does not know the CA of this client's certificate: look at {certificate}, and at the service's client CA file"
                 ),
                 AlertDescription::AccessDenied => format!(
@@ -69,7 +69,9 @@ impl ClientTls {
                 AlertDescription::UnsupportedCertificate => {
                     format!("the service says that this certificate is not one of a client: look at {certificate}")
                 }
-                other => format!("the service does not take this client's certificate ({other:?}): look at {certificate}"),
+                other => {
+                    format!("the service does not take this client's certificate ({other:?}): look at {certificate}")
+                }
             },
             rustls::Error::InvalidCertificate(why) => match why {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -78,15 +80,21 @@ impl ClientTls {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     "the service's certificate is not valid yet: look at both clocks".to_owned()
                 }
-                CertificateError::UnknownIssuer => {
-                    format!("the service's certificate is not signed by a CA in {ca}: is this the right service and the right file?")
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    format!(
+                        "the service's certificate is not signed by a CA in {ca}: is this the right service and the right file?"
+                    )
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    format!("the service's certificate is for another name: {why}; connect by that name, or give it as the server name")
+                    format!(
+                        "the service's certificate is for another name: {why}; connect by that name, or give it as the server name"
+                    )
                 }
                 other => format!("the service's certificate cannot be believed: {other}"),
             },
-            rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS: is it an http:// door?".to_owned(),
+            rustls::Error::InvalidMessage(_) => {
+                "what answers there does not speak TLS: is it an http:// door?".to_owned()
+            }
             other => other.to_string(),
         })
     }

@@ -73,7 +73,11 @@ fn quota(count: u32, seconds: u64, burst: u32) -> Option<Quota> {
 
 impl Rate {
     fn new(each: Option<Quota>, total: Option<Quota>) -> Self {
-        Self { each: each.map(RateLimiter::dashmap), total: total.map(RateLimiter::direct), clock: DefaultClock::default() }
+        Self {
+            each: each.map(RateLimiter::dashmap),
+            total: total.map(RateLimiter::direct),
+            clock: DefaultClock::default(),
+        }
     }
 
     fn take(&self, name: &ConnectorName, count: u32) -> Result<(), TooFast> {
@@ -91,7 +95,10 @@ impl Rate {
     }
 
     /// More than the burst at once never comes: that is left to the structure's own limits.
-    fn answer<E>(&self, taken: Result<Result<(), governor::NotUntil<E>>, governor::InsufficientCapacity>) -> Result<(), TooFast>
+    fn answer<E>(
+        &self,
+        taken: Result<Result<(), governor::NotUntil<E>>, governor::InsufficientCapacity>,
+    ) -> Result<(), TooFast>
     where
         E: governor::clock::Reference,
         DefaultClock: Clock<Instant = E>,

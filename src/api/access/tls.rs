@@ -8,11 +8,6 @@ use super::CertificateFacts;
 use super::TlsError;
 use super::verifier::Naming;
 use arc_swap::ArcSwap;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -22,6 +17,11 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::WebPkiClientVerifier;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
 
 /// The files of a service that takes mutual TLS, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,8 @@ fn read(files: &Tls) -> Result<(ServerConfig, CertificateFacts), TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(read_roots(client_ca)?), Arc::clone(&provider));
     let verifier = match revoked {
         Some(path) => {
-            let lists = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let lists =
+                CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             let lists = lists.map_err(|error| unreadable(path, &error))?;
             verifier.with_crls(lists).allow_unknown_revocation_status()
         }
@@ -123,6 +124,19 @@ fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
     TlsError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
+/// What every certificate of a PEM file says, in their order; whether it is to be believed, and whether
+/// its time is over, is not looked at.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn look(path: &Path) -> Result<Vec<CertificateFacts>, TlsError> {
+    let of = |certificate: &CertificateDer<'_>| {
+        CertificateFacts::of(certificate)
+            .map_err(|error| TlsError::Unusable { path: path.to_owned(), reason: error.to_string() })
+    };
+    read_chain(path)?.iter().map(of).collect()
+}
+
 /// The certificates of a file, one at least.
 pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -151,7 +165,9 @@ pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> 
 pub(super) fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_chain(path)? {
-        roots.add(certificate).map_err(|error| TlsError::Unusable { path: path.to_owned(), reason: error.to_string() })?;
+        roots
+            .add(certificate)
+            .map_err(|error| TlsError::Unusable { path: path.to_owned(), reason: error.to_string() })?;
     }
     Ok(roots)
 }

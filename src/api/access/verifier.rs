@@ -93,8 +93,13 @@ pub(crate) fn shown_refused(error: &std::io::Error, names: Option<String>) -> St
     let why = match known {
         Some(Error::NoCertificatesPresented) => "it sent no certificate".to_owned(),
         Some(Error::InvalidCertificate(why)) => match why {
-            CertificateError::UnknownIssuer => "its certificate is not signed by a CA in the client CA file".to_owned(),
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+            // The second: a CA of the same name, and another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is not signed by a CA in the client CA file".to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".to_owned()
+            }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not valid yet".to_owned()
             }

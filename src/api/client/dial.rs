@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::RemoteError;
-use super::line::Line;
 use crate::api::Door;
 use crate::api::access::ClientTls;
 use crate::api::limits;
@@ -34,30 +33,30 @@ type Broken = Arc<Mutex<Option<io::Error>>>;
 
 impl Dialled {
     /// Why it broke, if TLS knows.
-    pub(super) fn explain(&self, line: &Line) -> Option<RemoteError> {
+    pub(super) fn explain(&self, door: &Door, tls: Option<&ClientTls>) -> Option<RemoteError> {
         let error = self.broken.lock().take()?;
-        let reason = line.tls.as_ref()?.explain(&error)?;
-        Some(RemoteError::Certificates { door: line.door.to_string(), reason })
+        let reason = tls?.explain(&error)?;
+        Some(RemoteError::Certificates { door: door.to_string(), reason })
     }
 }
 
 /// Connects. The files of certificates are read anew each time.
-pub(super) async fn dial(line: &Line) -> Result<Dialled, RemoteError> {
+pub(super) async fn dial(door: &Door, tls: Option<&ClientTls>) -> Result<Dialled, RemoteError> {
+    let unreachable = |reason: String| RemoteError::Unreachable { door: door.to_string(), reason };
     let broken = Broken::default();
-    let (host, port) = match &line.door {
+    let (host, port) = match door {
         Door::Tls(address) => (address.ip().to_string(), address.port()),
         Door::TlsName { host, port } => (host.trim_end_matches('.').to_owned(), *port),
         plain @ (Door::Tcp(_) | Door::Unix(_)) => {
-            let unreachable = |error| line.unreachable(chain(&error));
-            let endpoint = Endpoint::from_shared(plain.to_string()).map_err(unreachable)?;
+            let failed = |error| unreachable(chain(&error));
+            let endpoint = Endpoint::from_shared(plain.to_string()).map_err(failed)?;
             let channel = tuned(endpoint).connect_timeout(CONNECT_PATIENCE).connect().await;
-            return Ok(Dialled { channel: channel.map_err(unreachable)?, broken });
+            return Ok(Dialled { channel: channel.map_err(failed)?, broken });
         }
     };
-    let door = || line.door.to_string();
-    let certificates = |reason: String| RemoteError::Certificates { door: door(), reason };
+    let certificates = |reason: String| RemoteError::Certificates { door: door.to_string(), reason };
     let none = "an https:// door needs certificates: this client's own, its key, and the CA of the service";
-    let tls = line.tls.as_ref().ok_or_else(|| certificates(none.to_owned()))?;
+    let tls = tls.ok_or_else(|| certificates(none.to_owned()))?;
     let proof = tls.read().map_err(|error| certificates(error.to_string()))?;
     let name = tls.server_name.clone().unwrap_or_else(|| host.clone());
     let wrong_name = format!("{name:?} is neither a DNS name nor an address");
@@ -68,11 +67,14 @@ pub(super) async fn dial(line: &Line) -> Result<Dialled, RemoteError> {
         proof.connector.connect(name, stream).await
     });
     let dialled = dialled.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let stream = dialled.map_err(|error| explained(line, tls, &error))?;
+    let stream = dialled.map_err(|error| match tls.explain(&error) {
+        Some(reason) => certificates(reason),
+        None => unreachable(error.to_string()),
+    })?;
     let noted = Noted { stream, broken: Arc::clone(&broken) };
     // The connection is made: the place in the endpoint is only what requests say of themselves.
     let endpoint = Endpoint::from_shared(format!("http://{}", authority(&host, port)));
-    let endpoint = tuned(endpoint.map_err(|error| line.unreachable(chain(&error)))?);
+    let endpoint = tuned(endpoint.map_err(|error| unreachable(chain(&error)))?);
     let mut noted = Some(TokioIo::new(noted));
     let connector = tower::service_fn(move |_| {
         let stream = noted.take().ok_or(io::Error::from(io::ErrorKind::NotConnected));
@@ -81,16 +83,9 @@ pub(super) async fn dial(line: &Line) -> Result<Dialled, RemoteError> {
     let channel = endpoint.connect_with_connector(connector).await;
     let channel = channel.map_err(|error| {
         let reason = broken.lock().take().and_then(|error| tls.explain(&error));
-        reason.map_or_else(|| line.unreachable(chain(&error)), certificates)
+        reason.map_or_else(|| unreachable(chain(&error)), certificates)
     })?;
     Ok(Dialled { channel, broken })
-}
-
-fn explained(line: &Line, tls: &ClientTls, error: &io::Error) -> RemoteError {
-    match tls.explain(error) {
-        Some(reason) => RemoteError::Certificates { door: line.door.to_string(), reason },
-        None => line.unreachable(error),
-    }
 }
 
 fn authority(host: &str, port: u16) -> String {

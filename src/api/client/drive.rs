@@ -30,14 +30,14 @@ const SWEEP_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn drive(line: Arc<Line>) {
     let mut pause_ms = PAUSE_MS_MIN;
     loop {
-        let fault = match converse(&line).await {
-            Ended::NeverStood(fault) => fault,
+        match converse(&line).await {
+            Ended::NoStream(fault) => line.close(fault, true),
+            Ended::NeverStood(fault) => line.close(fault, false),
             Ended::Broke(fault) => {
                 pause_ms = PAUSE_MS_MIN;
-                fault
+                line.close(fault, false);
             }
-        };
-        line.close(fault);
+        }
         // Half of it to all of it: many clients of one service do not come back in step.
         tokio::time::sleep(Duration::from_millis(pause_ms / 2 + random_u64() % (pause_ms / 2 + 1))).await;
         pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
@@ -45,7 +45,9 @@ pub(super) async fn drive(line: Arc<Line>) {
 }
 
 enum Ended {
-    /// Nothing was ever answered on it: the pauses go on growing.
+    /// None was made.
+    NoStream(RemoteError),
+    /// No call was ever answered on it: the pauses go on growing.
     NeverStood(RemoteError),
     Broke(RemoteError),
 }
@@ -57,7 +59,7 @@ async fn converse(line: &Line) -> Ended {
             line.open(stream);
             answers
         }
-        Err(fault) => return Ended::NeverStood(fault),
+        Err(fault) => return Ended::NoStream(fault),
     };
     let mut ended: fn(RemoteError) -> Ended = Ended::NeverStood;
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -85,10 +87,10 @@ async fn converse(line: &Line) -> Ended {
 
 /// Makes the stream: hello and welcome, then word of everybody who was connected on the one before.
 async fn begin(line: &Line) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
-    let dialled = dial::dial(line).await?;
+    let dialled = dial::dial(&line.door, line.tls.as_ref()).await?;
     let said = begin_on(line, dialled.channel.clone()).await;
     // A certificate that the service refused is heard of only after the handshake, as a broken stream.
-    said.map_err(|fault| dialled.explain(line).unwrap_or(fault))
+    said.map_err(|fault| dialled.explain(&line.door, line.tls.as_ref()).unwrap_or(fault))
 }
 
 async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1::StackAnswer>), RemoteError> {
@@ -112,7 +114,7 @@ async fn begin_on(line: &Line, channel: Channel) -> Result<(Stream, Streaming<v1
         while let Told::Part(_) = next(line, &mut answers).await? {}
     }
     let in_flight_max = welcome.in_flight_max.max(1) as usize;
-    Ok((Stream { calls, channel, in_flight_max, last }, answers))
+    Ok((Stream { calls, channel, in_flight_max, lease_ms: welcome.lease_ms, last }, answers))
 }
 
 async fn next(line: &Line, answers: &mut Streaming<v1::StackAnswer>) -> Result<Told, RemoteError> {

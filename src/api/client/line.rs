@@ -46,10 +46,14 @@ struct State {
     presences: Presences,
     /// What the last try to connect met.
     fault: Option<RemoteError>,
+    /// Waiting does not help against it.
+    is_final: bool,
     /// The same, kept when the next one succeeds.
     last_fault: Option<RemoteError>,
     /// The service asked not to be asked before.
     not_before: Option<Instant>,
+    /// The lease that the service asked for last.
+    lease_ms: u64,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -71,6 +75,7 @@ pub(super) struct Stream {
     pub(super) calls: UnboundedSender<v1::StackCall>,
     pub(super) channel: Channel,
     pub(super) in_flight_max: usize,
+    pub(super) lease_ms: u64,
     /// The last number of a call.
     pub(super) last: u64,
 }
@@ -89,8 +94,9 @@ pub(super) enum Waiting {
 
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
-        let (presences, over) = (Presences::default(), false);
-        let state = State { live: None, presences, fault: None, last_fault: None, not_before: None, over };
+        let (presences, lease_ms, over, is_final) = (Presences::default(), 0, false, false);
+        let (live, fault, last_fault, not_before) = (None, None, None, None);
+        let state = State { live, presences, fault, is_final, last_fault, not_before, lease_ms, over };
         Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -103,21 +109,28 @@ impl Line {
 
     /// The stream stands: from now on calls go out on it, above the number `last`.
     pub(super) fn open(&self, stream: Stream) {
-        let Stream { calls, channel, in_flight_max, last } = stream;
+        let Stream { calls, channel, in_flight_max, lease_ms, last } = stream;
         let mut state = self.state.lock();
+        state.lease_ms = lease_ms;
         if state.over {
             return;
         }
         state.live =
             Some(Live { calls, channel, in_flight_max, last, waiting: HashMap::new(), parts: HashMap::new(), rows: 0 });
         state.fault = None;
+        state.is_final = false;
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The stream is no more, or none came to be: everybody who waits hears `Gone`.
-    pub(super) fn close(&self, fault: RemoteError) {
+    /// The stream is no more, or, with `never_was`, none came to be: everybody who waits hears `Gone`.
+    pub(super) fn close(&self, fault: RemoteError, never_was: bool) {
+        let is_final = matches!(
+            fault,
+            RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
+        );
         let mut state = self.state.lock();
+        state.is_final = never_was && is_final;
         state.last_fault = Some(fault.clone());
         state.fault = Some(fault);
         let gone = state.live.take();
@@ -148,6 +161,10 @@ impl Line {
         not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
     }
 
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.state.lock().lease_ms
+    }
+
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {
         let state = self.state.lock();
         let channel = state.live.as_ref().map(|live| live.channel.clone());
@@ -158,13 +175,7 @@ impl Line {
     /// that this client may not, is said at once.
     pub(super) fn wait_connected(&self, patience: Duration) -> Result<(), RemoteError> {
         let mut state = self.state.lock();
-        let is_final = |fault: &RemoteError| {
-            matches!(
-                fault,
-                RemoteError::NotHosted { .. } | RemoteError::Denied { .. } | RemoteError::Certificates { .. }
-            )
-        };
-        let is_waiting = |state: &mut State| state.live.is_none() && !state.fault.as_ref().is_some_and(is_final);
+        let is_waiting = |state: &mut State| state.live.is_none() && !state.is_final;
         self.changed.wait_while_for(&mut state, is_waiting, patience);
         match (&state.live, &state.fault) {
             (Some(_), _) => Ok(()),

@@ -9,9 +9,11 @@
 mod dial;
 mod drive;
 mod line;
+mod operator;
 mod presences;
 mod watching;
 
+pub use operator::{OperatorClient, OperatorError};
 pub use watching::{RemoteWatch, Watched};
 
 use super::Door;
@@ -132,16 +134,7 @@ impl RemoteFacility {
     /// # Errors
     /// [`RemoteError`].
     pub fn connect(door: &Door, structure: StructureName, options: RemoteOptions) -> Result<Self, RemoteError> {
-        let (runtime, handle) = match options.runtime {
-            Some(handle) => (None, handle),
-            None => {
-                let mut builder = tokio::runtime::Builder::new_multi_thread();
-                let runtime = builder.worker_threads(1).thread_name("portplex-remote").enable_all().build();
-                let runtime = runtime.map_err(|error| RemoteError::NoRuntime { reason: error.to_string() })?;
-                let handle = runtime.handle().clone();
-                (Some(runtime), handle)
-            }
-        };
+        let (runtime, handle) = runtime_of(&options)?;
         let line = Arc::new(Line::new(door.clone(), structure, options.tls));
         let driver = handle.spawn(drive::drive(Arc::clone(&line)));
         let remote = Self { line, handle, driver, runtime };
@@ -153,6 +146,12 @@ impl RemoteFacility {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.line.is_connected()
+    }
+
+    /// The lease that the service asks its stacks to promise, unless they are told another, ms; 0: none.
+    #[must_use]
+    pub fn lease_asked_ms(&self) -> u64 {
+        self.line.lease_ms()
     }
 
     /// Waits until the stream stands.
@@ -266,6 +265,18 @@ impl Drop for RemoteFacility {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The runtime that was handed in, or one of the client's own.
+fn runtime_of(options: &RemoteOptions) -> Result<(Option<Runtime>, Handle), RemoteError> {
+    if let Some(handle) = &options.runtime {
+        return Ok((None, handle.clone()));
+    }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).thread_name("portplex-remote").enable_all().build();
+    let runtime = runtime.map_err(|error| RemoteError::NoRuntime { reason: error.to_string() })?;
+    let handle = runtime.handle().clone();
+    Ok((Some(runtime), handle))
 }
 
 /// More calls in flight than the service takes.

@@ -4,10 +4,12 @@
 use super::RemoteError;
 use super::fault_of;
 use super::line::Line;
+use crate::api::Door;
 use crate::api::convert::Malformed;
 use crate::api::limits;
 use crate::api::v1;
 use crate::ident::Lsn;
+use crate::ident::StructureName;
 use crate::structure::Event;
 use crate::structure::Item;
 use std::sync::Arc;
@@ -54,6 +56,18 @@ impl RemoteWatch {
         let updates = handle.block_on(client.watch(asked)).map_err(|status| fault_of(line, &status))?.into_inner();
         let last = after.unwrap_or(Lsn::ZERO);
         Ok(Self { line: Arc::clone(line), handle: handle.clone(), updates, items: Vec::new(), last })
+    }
+
+    /// One that was begun without a stream for stacks.
+    pub(super) fn of(
+        door: Door,
+        structure: StructureName,
+        handle: Handle,
+        updates: Streaming<v1::WatchUpdate>,
+        after: Option<Lsn>,
+    ) -> Self {
+        let line = Arc::new(Line::new(door, structure, None));
+        Self { line, handle, updates, items: Vec::new(), last: after.unwrap_or(Lsn::ZERO) }
     }
 
     /// The lsn of the last event delivered, or of the snapshot: where a watch that ended resumes.

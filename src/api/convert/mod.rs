@@ -9,6 +9,7 @@ mod answer;
 mod event;
 mod item;
 mod nouns;
+mod operation;
 mod read;
 mod refusal;
 mod request;
@@ -83,6 +84,9 @@ pub enum Misform {
     /// No address of a DVIPA.
     #[error(transparent)]
     Dvipa(DvipaError),
+    /// A path that depends on where the service was started.
+    #[error("is not an absolute path")]
+    NotAbsolute,
     /// Ranges of a port set that touch, overlap or go down.
     #[error("range from {first} is not above the one before it")]
     Order {

@@ -60,6 +60,7 @@ pub(super) struct Peer {
     who: Arc<access::Peer>,
     shared: Arc<Shared>,
     in_flight_max: u32,
+    lease_ms: u64,
     presences: BTreeMap<u64, Present>,
     /// Slots of the connectors that came in on this stream, and whose they are.
     admitted: BTreeMap<u32, ConnectorName>,
@@ -104,9 +105,9 @@ impl Peer {
         shared: Arc<Shared>,
         answers: Answers,
     ) -> Self {
-        let in_flight_max = shared.limits.in_flight_max;
+        let (in_flight_max, lease_ms) = (shared.limits.in_flight_max, shared.lease_ms);
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeMap::new(), FuturesUnordered::new());
-        Self { facility, structure, who, shared, in_flight_max, presences, admitted, waiting, answers }
+        Self { facility, structure, who, shared, in_flight_max, lease_ms, presences, admitted, waiting, answers }
     }
 
     /// Hands a call in. What has an answer already, a failure, is returned.
@@ -312,7 +313,8 @@ async fn converse(
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), PeerGone> {
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    peer.tell(0, Told::Welcome(v1::Welcome { release, in_flight_max: peer.in_flight_max })).await?;
+    let welcome = v1::Welcome { release, in_flight_max: peer.in_flight_max, lease_ms: peer.lease_ms };
+    peer.tell(0, Told::Welcome(welcome)).await?;
     let answers = peer.answers.clone();
     let end = loop {
         let call = tokio::select! {

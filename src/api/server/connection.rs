@@ -51,7 +51,10 @@ pub(super) struct Served {
 /// How HTTP is spoken: every limit that a peer could try.
 pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_max).max_buf_size(limits::HTTP1_BUFFER_BYTES_MAX);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_max)
+        .max_buf_size(limits::HTTP1_BUFFER_BYTES_MAX);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits::KEEP_ALIVE_EVERY)
@@ -96,7 +99,11 @@ pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place,
 }
 
 /// Both sides prove who they are, in time.
-async fn handshake(served: &Served, stream: TcpStream, from: SocketAddr) -> Result<(TlsStream<TcpStream>, Peer), String> {
+async fn handshake(
+    served: &Served,
+    stream: TcpStream,
+    from: SocketAddr,
+) -> Result<(TlsStream<TcpStream>, Peer), String> {
     let door = served.tls.as_ref().ok_or("there are no certificates")?;
     let mut stopping = served.stopping.clone();
     let shaken = WITH_NAMES.scope(RefCell::new(None), async {

@@ -98,7 +98,8 @@ fn refusal(denied: &Denied, path: &str) -> Response<Body> {
 
 /// What a browser sends for a page that is not of this service.
 fn foreign(peer: &Peer, act: Act, request: &Request<Incoming>) -> Result<(), Denied> {
-    let denied = |what: &str, need: &str| Denied { who: peer.to_string(), what: what.to_owned(), need: need.to_owned() };
+    let denied =
+        |what: &str, need: &str| Denied { who: peer.to_string(), what: what.to_owned(), need: need.to_owned() };
     if !matches!(act, Act::Page | Act::Change) {
         return Ok(());
     }
@@ -147,7 +148,8 @@ mod tests {
         for host in ["127.0.0.1:7678", "[::1]:7678", "localhost", "LOCALHOST:80", "x@127.0.0.1"] {
             assert!(is_local(without_port(host)), "{host}");
         }
-        for host in ["evil.example:7678", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example"] {
+        for host in ["evil.example:7678", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example"]
+        {
             assert!(!is_local(without_port(host)), "{host}");
         }
     }

@@ -11,6 +11,7 @@ mod doors;
 mod gate;
 mod guard;
 mod judge;
+mod operations;
 mod room;
 mod stacks;
 mod structures;
@@ -20,6 +21,7 @@ pub use counts::ConnectionCounts;
 
 use super::Door;
 use super::Limits;
+use super::Operations;
 use super::access::Access;
 use super::access::Reloaded;
 use super::access::TlsDoor;
@@ -48,6 +50,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tonic::service::Routes;
+use v1::operations_server::OperationsServer;
 use v1::stacks_server::StacksServer;
 use v1::structures_server::StructuresServer;
 
@@ -61,6 +64,7 @@ pub struct Server {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
     access: Access,
+    lease: Duration,
     http: axum::Router,
 }
 
@@ -69,16 +73,19 @@ pub struct Server {
 pub(super) struct Hosted {
     facility: Arc<dyn Facility>,
     watch: Option<WatchDoor>,
+    operations: Option<Arc<dyn Operations>>,
 }
 
 /// What every call can see.
 pub(super) struct Shared {
     hosted: BTreeMap<String, Hosted>,
     limits: Limits,
+    lease_ms: u64,
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     rates: Rates,
     counts: Arc<Counts>,
+    operations: Arc<Semaphore>,
 }
 
 /// Why nothing is served.
@@ -155,7 +162,8 @@ impl Server {
     /// A server that hosts nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { hosted: BTreeMap::new(), limits, access: Access::default(), http: axum::Router::new() }
+        let (access, lease) = (Access::default(), Duration::ZERO);
+        Self { hosted: BTreeMap::new(), limits, access, lease, http: axum::Router::new() }
     }
 
     /// Says who may come in; without it, [`Access::default`].
@@ -165,10 +173,17 @@ impl Server {
         self
     }
 
+    /// Asks stacks to promise a lease of that length, unless they are told another; zero: none.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
     /// Hosts one more structure. It cannot be watched: see [`host_local`](Self::host_local).
     #[must_use]
     pub fn host(mut self, structure: StructureName, facility: Arc<dyn Facility>) -> Self {
-        self.hosted.insert(structure.to_string(), Hosted { facility, watch: None });
+        self.hosted.insert(structure.to_string(), Hosted { facility, watch: None, operations: None });
         self
     }
 
@@ -181,7 +196,16 @@ impl Server {
             Some(after) => watched.watch_from(after),
         });
         let facility = Arc::clone(facility) as Arc<dyn Facility>;
-        self.hosted.insert(structure.to_string(), Hosted { facility, watch: Some(door) });
+        self.hosted.insert(structure.to_string(), Hosted { facility, watch: Some(door), operations: None });
+        self
+    }
+
+    /// Lets operators work on the store of a structure that is hosted, as a whole.
+    #[must_use]
+    pub fn operate(mut self, structure: StructureName, operations: Arc<dyn Operations>) -> Self {
+        if let Some(hosted) = self.hosted.get_mut(&structure.to_string()) {
+            hosted.operations = Some(operations);
+        }
         self
     }
 
@@ -203,7 +227,7 @@ impl Server {
             .enable_all()
             .build()
             .map_err(no_runtime)?;
-        let Self { hosted, limits, access, http } = self;
+        let Self { hosted, limits, access, lease, http } = self;
         let tls = access.tls.clone().map(TlsDoor::open).transpose()?.map(Arc::new);
         let (stopping, stopped) = watch::channel(false);
         let (alive, last) = mpsc::channel(1);
@@ -215,8 +239,10 @@ impl Server {
             hosted,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
             watchers: Arc::new(Semaphore::new(limits.watchers_max.min(Semaphore::MAX_PERMITS))),
+            operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             rates: Rates::new(&limits),
             counts: Arc::clone(&counts),
+            lease_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
             limits,
         });
         let served = Arc::new(Served {
@@ -243,6 +269,9 @@ fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(stream_call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let operations = OperationsServer::new(operations::Operations(Arc::clone(&shared)))
+        .max_decoding_message_size(call_bytes_max)
+        .max_encoding_message_size(limits::WHO_BYTES_MAX);
     let structures = StructuresServer::new(structures::Structures(shared))
         .max_decoding_message_size(call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -254,17 +283,20 @@ fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<
     // Nobody else has it yet: both are done at once.
     let _ = reporter.set_serving::<StacksServer<stacks::Stacks>>().now_or_never();
     let _ = reporter.set_serving::<StructuresServer<structures::Structures>>().now_or_never();
+    let _ = reporter.set_serving::<OperationsServer<operations::Operations>>().now_or_never();
     tokio::spawn(async move {
         // A sender that is gone is a stop too.
         let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
         reporter.set_not_serving::<StacksServer<stacks::Stacks>>().await;
         reporter.set_not_serving::<StructuresServer<structures::Structures>>().await;
+        reporter.set_not_serving::<OperationsServer<operations::Operations>>().await;
     });
     Routes::from(http.layer(axum::extract::DefaultBodyLimit::max(call_bytes_max)))
         .add_service(health.max_decoding_message_size(call_bytes_max))
         .add_service(reflection.max_decoding_message_size(call_bytes_max))
         .add_service(stacks)
         .add_service(structures)
+        .add_service(operations)
         .prepare()
         .into_axum_router()
 }

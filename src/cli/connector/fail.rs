@@ -1,21 +1,21 @@
 //! `portplex connector fail`: an incarnation is failed-persistent, by an operator's word.
 #![forbid(unsafe_code)]
 
+use super::Named;
 use super::NamedArgs;
-use crate::cli::act;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
-use crate::structure::Request;
 use serde_json::json;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   portplex connector list /srv/ports
   portplex connector fail /srv/ports SYS2.TCPIP --incarnation 7 --by ALICE
+  portplex connector fail SYS2.TCPIP --incarnation 7 --by ALICE --service unix:/run/portplex.sock
 
 Nothing is taken from it: what it holds is kept, and its stack may attach again. It is the step
-before `connector clean-up`. The store must be closed: stop what serves it first.";
+before `connector clean-up`. A store that is being served is reached through its service.";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct FailArgs {
@@ -24,10 +24,10 @@ pub(crate) struct FailArgs {
 }
 
 pub(crate) fn run(args: &FailArgs) -> Result<Exit, Failure> {
-    let NamedArgs { dir, name, incarnation, by, json, .. } = &args.named;
-    let request = Request::MarkFailed { name: name.clone(), incarnation: *incarnation, by: Some(by.clone()) };
-    let done = act::request(&args.named.act(), name.as_str(), &request, |refusal| args.named.way_out(refusal))?;
-    if *json {
+    let named = args.named.named()?;
+    let done = named.request(&named.mark_failed())?;
+    let Named { name, incarnation, by, .. } = &named;
+    if args.named.json {
         output::print_json(&json!({
             "failed": name.as_str(),
             "incarnation": incarnation.0,
@@ -38,8 +38,8 @@ pub(crate) fn run(args: &FailArgs) -> Result<Exit, Failure> {
         output::print(&format!(
             "{name}: incarnation {incarnation} is failed-persistent by the word of {by}; its ports are kept for it\n\
              If that boot of its machine is dead, give them to quarantine:\n  \
-             portplex connector clean-up {} {name} --incarnation {incarnation} --by {by} --boot-is-dead",
-            dir.display()
+             {} --boot-is-dead",
+            named.command("clean-up")
         ))?;
     } else {
         output::print(&format!("{name}: incarnation {incarnation} is failed-persistent already; nothing was changed"))?;

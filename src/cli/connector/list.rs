@@ -1,11 +1,12 @@
 //! `portplex connector list`: who is known, in which life, and what is kept for it.
 #![forbid(unsafe_code)]
 
+use crate::cli::act::Act;
 use crate::cli::columns::Columns;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
-use crate::cli::source;
+use crate::cli::service_args::ServiceArgs;
 use crate::cli::state::Connector;
 use crate::cli::state::State;
 use crate::ident::ConnectorName;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   portplex connector list /srv/ports
+  portplex connector list --service unix:/run/portplex.sock
   portplex connector list /srv/ports --json | jq -r '.connectors[] | select(.ports > 0).connector'
 
 ATTACHED says whether the stack has attached since granting stopped; \"-\" while it is not stopped.
@@ -23,17 +25,18 @@ A restored store waits for every one that has not, or for your word that it is d
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ListArgs {
-    /// Directory of the store
+    /// Directory of the store, unless a service is asked
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// One JSON object on one line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, Failure> {
-    let store = source::inspect(&args.dir, args.json)?;
-    let structure = &store.structure;
+    let structure = Act::new(args.dir.as_deref(), &args.service, false, args.json)?.structure()?;
     let not_attached = || structure.not_attached_since_stop(structure.lsn().next()).collect();
     let missing: Option<BTreeSet<&ConnectorName>> = structure.stop().map(|_| not_attached());
     let state = State::new(structure.items());

@@ -62,7 +62,7 @@ impl FacilityProcess {
     pub(super) fn start(recipe: &Recipe, socket: &Path, address: Option<SocketAddr>) -> Result<Self, DevError> {
         let listen = address.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
         let mut command = Command::new(&recipe.program);
-        command.args(["serve", "--json", "--init", "--leash", "--data"]).arg(&recipe.data);
+        command.args(["serve", "--json", "--init", "--leash", "--log-level", "off", "--data"]).arg(&recipe.data);
         command.arg("--uds").arg(socket).arg("--listen").arg(listen.to_string());
         command.arg("--structure").arg(recipe.structure.to_string());
         command.arg("--quarantine-ms").arg(recipe.quarantine.as_millis().to_string());

@@ -11,8 +11,13 @@ use std::fmt::Write as _;
 
 /// As text.
 pub(crate) fn text(shown: &Shown) -> String {
+    state_text(&shown.state)
+}
+
+/// Lists alone, as text.
+pub(super) fn state_text(state: &State) -> String {
     let mut text = String::new();
-    for (transport, range) in &shown.state.ranges {
+    for (transport, range) in &state.ranges {
         let last = range.first.saturating_add(range.count.saturating_sub(1));
         let _ = writeln!(
             text,
@@ -27,7 +32,7 @@ pub(crate) fn text(shown: &Shown) -> String {
     }
     let titles = ["LIST", "DVIPA", "PROT", "STATE", "STACKS", "GROUPS", "HELD", "QUARANTINE", "FREE", "POLICY"];
     let mut columns = Columns::new(&titles, "rlllrrrrrl");
-    for list in &shown.state.lists {
+    for list in &state.lists {
         columns.row(vec![
             list.slot.to_string(),
             list.target.dvipa_text(),
@@ -42,7 +47,7 @@ pub(crate) fn text(shown: &Shown) -> String {
         ]);
     }
     text.push_str(&columns.render());
-    if shown.state.lists.is_empty() {
+    if state.lists.is_empty() {
         text.push_str("no list: a stack's first join of a DVIPA makes one\n");
     }
     text
@@ -50,11 +55,16 @@ pub(crate) fn text(shown: &Shown) -> String {
 
 /// As one JSON object.
 pub(crate) fn json(shown: &Shown) -> Value {
+    state_json(&shown.state)
+}
+
+/// Lists alone, as one JSON object.
+pub(super) fn state_json(state: &State) -> Value {
     json!({
-        "structure": shown.state.name.to_string(),
-        "lsn": shown.state.lsn.0,
-        "ranges": ranges_json(&shown.state),
-        "lists": shown.state.lists.iter().map(list_json).collect::<Vec<_>>(),
+        "structure": state.name.to_string(),
+        "lsn": state.lsn.0,
+        "ranges": ranges_json(state),
+        "lists": state.lists.iter().map(list_json).collect::<Vec<_>>(),
     })
 }
 

@@ -12,6 +12,9 @@ use super::exit::Failure;
 use super::notice;
 use super::notice::Notice;
 use super::output;
+use super::service_args::Operator;
+use super::service_args::Place;
+use super::service_args::ServiceArgs;
 use super::source;
 use super::state::DvipaFilter;
 use super::state::Filter;
@@ -19,6 +22,7 @@ use super::state::State;
 use crate::ident::Transport;
 use report::{conn, portlist, ports, vcrt, vdpt, vipadcfg, vipadyn};
 use serde_json::Value;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Who holds what: the structure, its lists, its connectors, its groups. And what stacks make of
@@ -70,6 +74,7 @@ const STRUCTURE_EXAMPLES: &str = "\
 Examples:
   portplex display structure                      # what `portplex dev` left in ./portplex-data
   portplex display structure --data /srv/ports --dvipa 10.1.1.1
+  portplex display structure --service unix:/run/portplex.sock    # of a store that is being served
 
 A storage element here is one group of 64 ports; a list entry is one grant, or ports of one group
 in quarantine; the structure's size is that of its log and checkpoints on disk.";
@@ -95,9 +100,11 @@ all ports of the group, a small one a stack that holds some; the legend below th
 
 #[derive(Clone, Debug, clap::Args)]
 struct Selection {
-    /// Directory of the store; read, never changed
-    #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
-    data: PathBuf,
+    /// Directory of the store; read, never changed [default: ./portplex-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// Only this DVIPA's lists; ANY for the explicit-bind pool
     #[arg(long, value_name = "ADDRESS")]
     dvipa: Option<DvipaFilter>,
@@ -167,21 +174,46 @@ fn show(selection: &Selection, json: fn(&Shown) -> Value, text: fn(&Shown) -> St
 }
 
 fn read(selection: &Selection) -> Result<Shown, Failure> {
-    let store = source::inspect(&selection.data, selection.json)?;
-    let notices = notice::notices(&selection.data, &store);
-    let mut state = State::new(store.structure.items());
+    let place = selection.service.place(selection.data.as_deref(), Some(super::DATA_DEFAULT))?;
+    let mut shown = match &place {
+        Place::Store(dir) => of_store(dir, selection.json)?,
+        Place::Service(operator) => of_service(&place.argument(), operator)?,
+    };
+    let state = &mut shown.state;
     let there_are: Vec<String> = state.lists.iter().map(|list| list.target.to_string()).collect();
     state.keep(&Filter { dvipa: selection.dvipa, transport: selection.transport });
     if state.lists.is_empty() && selection.dvipa.is_some() {
         let there_are = if there_are.is_empty() { "none".to_owned() } else { there_are.join(", ") };
-        let message = format!("{}: no such list; there are: {there_are}", selection.data.display());
-        return Err(Failure::told(Exit::Refused, message));
+        return Err(Failure::told(Exit::Refused, format!("{place}: no such list; there are: {there_are}")));
     }
+    Ok(shown)
+}
+
+fn of_store(dir: &Path, json: bool) -> Result<Shown, Failure> {
+    let store = source::inspect(dir, json)?;
+    let notices = notice::notices(dir, &store);
+    let state = State::new(store.structure.items());
     let segments =
         store.manifest.segments.iter().map(|segment| segment.sealed.map_or(segment.size, |seal| seal.offset));
     let files = store.manifest.checkpoints.iter().flat_map(|checkpoint| checkpoint.files.iter().map(|file| file.size));
     let size_bytes = Some(segments.chain(files).sum());
     Ok(Shown { state, epoch: store.manifest.epoch, size_bytes, notices })
+}
+
+fn of_service(place: &str, operator: &Operator) -> Result<Shown, Failure> {
+    let status = operator.client.status(operator.structure)?;
+    let state = State::new(operator.client.snapshot(operator.structure)?);
+    Ok(Shown { state, epoch: status.epoch, size_bytes: None, notices: notice::of_status(place, &status) })
+}
+
+/// Every list, as text.
+pub(crate) fn lists_text(state: &State) -> String {
+    lists::state_text(state)
+}
+
+/// Every list, as one JSON object.
+pub(crate) fn lists_json(state: &State) -> Value {
+    lists::state_json(state)
 }
 
 #[cfg(test)]

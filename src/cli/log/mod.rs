@@ -1,4 +1,4 @@
-//! `portplex log`: the log of a store, record by record; changes no byte.
+//! `portplex log`: the log of a store, record by record, and the events of a service; changes no byte.
 #![forbid(unsafe_code)]
 
 mod dump;
@@ -6,6 +6,7 @@ mod names;
 mod shape;
 mod verify;
 mod wall;
+mod watch;
 
 pub(crate) use names::Names;
 pub(crate) use wall::rfc3339;
@@ -44,12 +45,16 @@ enum LogVerb {
     /// Read every segment from its first byte to its end and check all of it
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(OfflineArgs),
+    /// Follow a running service: every event as it happens
+    #[command(after_long_help = watch::EXAMPLES)]
+    Watch(watch::WatchArgs),
 }
 
 impl LogArgs {
     pub(crate) fn is_json(&self) -> bool {
         match &self.verb {
             LogVerb::Dump(args) | LogVerb::Verify(args) => args.json,
+            LogVerb::Watch(args) => args.json,
         }
     }
 
@@ -57,6 +62,7 @@ impl LogArgs {
         match &self.verb {
             LogVerb::Dump(args) => dump::run(args),
             LogVerb::Verify(args) => verify::run(args),
+            LogVerb::Watch(args) => watch::run(args),
         }
     }
 }
@@ -82,7 +88,10 @@ pub(crate) struct Walked {
 pub(crate) struct Log<'a> {
     dir: &'a Path,
     disk: Arc<dyn Disk>,
-    _lock: Box<dyn LockGuard>,
+    /// `None`: the writer is this very process, and keeps what is read.
+    _lock: Option<Box<dyn LockGuard>>,
+    /// The last durable lsn, where a writer goes on beside this.
+    durable: Option<Lsn>,
     pub(crate) survey: Survey,
 }
 
@@ -100,7 +109,38 @@ impl<'a> Log<'a> {
         let disk = Machine::real().disk;
         let lock = wal::lock(&*disk, dir, LockMode::Shared)?;
         let survey = wal::survey(&*disk, dir)?;
-        Ok(Self { dir, disk, _lock: lock, survey })
+        Ok(Self { dir, disk, _lock: Some(lock), durable: None, survey })
+    }
+
+    /// The log of a store that this process has open, up to what is durable.
+    pub(crate) fn beside_writer(dir: &'a Path, manifest: &Manifest, durable: Lsn) -> Self {
+        let (watermarks, warnings) = (Vec::new(), Vec::new());
+        let survey = Survey { manifest: manifest.clone(), watermarks, to_mend: None, warnings };
+        Self { dir, disk: Machine::real().disk, _lock: None, durable: Some(durable), survey }
+    }
+
+    pub(crate) const fn dir(&self) -> &'a Path {
+        self.dir
+    }
+
+    /// Hands over every record above an lsn in order; what an operator should read comes back.
+    pub(crate) fn above(&self, base: Lsn, see: &mut dyn FnMut(&Placed<'_>)) -> Result<Vec<String>, Failure> {
+        let Some(durable) = self.durable else {
+            let walked = self.walk(Reading::Above(base), &mut |placed| {
+                see(placed);
+                Ok(())
+            })?;
+            return Ok(walked.warnings);
+        };
+        wal::read_durable(&*self.disk, self.dir, &self.survey.manifest, base, durable, &mut |frame, payload| {
+            each(frame, payload, &mut |placed| {
+                if placed.lsn > base {
+                    see(placed);
+                }
+                Ok(())
+            })
+        })?;
+        Ok(Vec::new())
     }
 
     /// Hands over every record in order. What `see` returns as an error ends the walk and comes back.

@@ -6,6 +6,7 @@ use super::Placed;
 use super::wall;
 use crate::ident::ConnectorName;
 use crate::ident::GroupNumber;
+use crate::ident::Lsn;
 use crate::ident::PortMask;
 use crate::ident::Target;
 use crate::structure::Change;
@@ -45,14 +46,27 @@ pub(crate) fn json(placed: &Placed<'_>, fields: Fields) -> Line {
         ("event", json!(name(&placed.event.change))),
     ];
     line.extend(fields);
-    match placed.event.stamp {
-        Stamp::None => {}
-        Stamp::First { number, below, .. } => {
-            line.extend([("number", json!(number)), ("lowest", json!(number.saturating_sub(u32::from(below))))]);
-        }
-        Stamp::Next { number } => line.push(("number", json!(number))),
-    }
+    line.extend(stamp(placed.event));
     Line(line)
+}
+
+/// An event that has just happened as one JSON object: what the wire tells of it.
+pub(crate) fn live_json(lsn: Lsn, event: &Event, fields: Fields) -> Line {
+    let mut line: Fields = vec![("lsn", json!(lsn.0)), ("event", json!(name(&event.change)))];
+    line.extend(fields);
+    line.extend(stamp(event));
+    Line(line)
+}
+
+/// The number of the request that caused it.
+fn stamp(event: &Event) -> Fields {
+    match event.stamp {
+        Stamp::None => Vec::new(),
+        Stamp::First { number, below, .. } => {
+            vec![("number", json!(number)), ("lowest", json!(number.saturating_sub(u32::from(below))))]
+        }
+        Stamp::Next { number } => vec![("number", json!(number))],
+    }
 }
 
 /// A record as people read it: name and fields, texts without quotes.
@@ -196,7 +210,6 @@ fn ports(group: GroupNumber, mask: PortMask) -> Fields {
 mod tests {
     use super::*;
     use crate::cli::sample::items;
-    use crate::ident::Lsn;
 
     fn granted() -> Event {
         let group = GroupNumber::new(700).expect("a group");

@@ -1,33 +1,40 @@
-//! `portplex serve`: one store of this machine as a service for stacks of other processes.
+//! `portplex serve`: stores of this machine as a service for stacks, operators and programs.
 //!
-//! It opens the store, says what it found, serves until it is told to end, and ends in order: what was
-//! taken is answered and durable. It makes no store in silence.
+//! It opens every structure of its configuration, says what it found, serves until it is told to end,
+//! and ends in order: what was taken is answered and durable. It makes no store in silence.
 #![forbid(unsafe_code)]
 
+mod follow;
 mod leash;
+mod line;
+mod logs;
+mod notify;
+mod open;
+mod operations;
+mod reload;
+mod signals;
 mod tls;
 mod told;
+mod typed;
 
-use super::args::StructureArgs;
+pub(crate) use typed::ServeArgs;
+
+use super::config;
+use super::config::Config;
 use super::exit::Exit;
 use super::exit::Failure;
 use super::output;
-use super::source;
-use crate::api::Door;
 use crate::api::Drained;
-use crate::api::Limits;
 use crate::api::Running;
 use crate::api::ServeError;
 use crate::api::Server;
-use crate::facility::Closed;
-use crate::facility::Facility;
-use crate::facility::LocalFacility;
-use crate::facility::Options;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use follow::Followers;
+use line::Line;
+use notify::Notifier;
+use open::Opened;
+use reload::Reloading;
+use signals::Signals;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -35,116 +42,102 @@ Examples:
   portplex serve --init --data /srv/ports                  # make the store once, then serve it
   portplex serve --data /srv/ports --uds /run/portplex.sock
   portplex serve --data /srv/ports --listen 127.0.0.1:0    # a port that is free; it says which
+  portplex serve --print-config > portplex.toml            # every key, with its default
+  portplex serve --config portplex.toml --set log.level=debug
+  PORTPLEX_SERVE_LOG_FORMAT=json portplex serve --config portplex.toml
+  portplex serve --data /srv/ports --listen 10.0.0.1:7678 --tls-client-ca portplex-pki/ca.pem \\
+    --tls-cert portplex-pki/facility.example.pem --tls-key portplex-pki/facility.example.key
 
-  portplex serve --data /srv/ports --listen 10.0.0.1:7678 \\
-    --tls-cert pki/facility.pem --tls-key pki/facility.key --tls-client-ca pki/ca.pem
-
-The contract is portplex.v1 over gRPC; health and reflection are served too. Plain TCP is loopback
-only. Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert`
-makes some for a first try. At the unix socket the kernel says which uid asks: root and the uid of
-the service are operators, --allow-uid lets others in.
+The contract is portplex.v1 over gRPC; health and reflection are served too. Several structures are
+served side by side: one [[structure]] table each in the configuration. Plain TCP is loopback only.
+Beyond loopback both sides prove who they are by certificates (mutual TLS): `portplex cert` makes
+some for a first try. At the unix socket the kernel says which uid asks: root and the uid of the
+service are operators, --allow-uid lets others in.
 
 SIGTERM or SIGINT ends it in order, within 10 s: calls that were taken are answered. A second one
-ends it at once; nothing that was acknowledged is lost by that.";
+ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the configuration again,
+takes over what a running service can, and says what waits for a restart.";
 
-/// Where it listens unless it is told.
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7678);
-/// How often it is looked whether it is to end.
+/// How often it is looked whether there is something to do.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long calls that were taken may need for their answers.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long the last of the service's threads may need to let go of the store.
-const LET_GO: Duration = Duration::from_secs(2);
-
-/// Serve a store to stacks on this machine, over gRPC.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ServeArgs {
-    /// Directory of the store
-    #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
-    data: PathBuf,
-    /// Make the store if the directory has none
-    #[arg(long)]
-    init: bool,
-    /// Address and port to listen on, loopback only without certificates; 127.0.0.1:7678 if neither this nor --uds is given
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Unix socket to listen on
-    #[arg(long, value_name = "PATH")]
-    uds: Option<PathBuf>,
-    #[command(flatten)]
-    tls: tls::TlsArgs,
-    #[command(flatten)]
-    structure: StructureArgs,
-    /// Serve from a network file system too: neither its locks nor its syncs are to be relied on
-    #[arg(long)]
-    allow_network_fs: bool,
-    /// How long a released port is held back from other stacks, ms: 1,000 to 86,400,000
-    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(1_000..=86_400_000))]
-    quarantine_ms: Option<u64>,
-    /// End in order when standard input ends
-    #[arg(long, hide = true)]
-    leash: bool,
-    /// What is told as JSON, one object on one line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
-    let doors = doors(args)?;
-    let stop = heed_signals()?;
-    if args.leash {
-        leash::watch(&stop);
+    let config = args.config()?;
+    if args.print_config {
+        output::print(&config::print(&config))?;
+        return Ok(Exit::Done);
     }
-    source::advise(&args.data, args.json);
-    let options = Options {
-        create: args.init,
-        structure: args.structure.name(),
-        allow_network: args.allow_network_fs,
-        quarantine: args.quarantine_ms.map_or(Options::default().quarantine, Duration::from_millis),
-        ..Options::default()
-    };
-    let facility = Arc::new(LocalFacility::open(&args.data, &options)?);
-    let running = match begin(args, &facility, &doors) {
+    open::refuse_doors(&config)?;
+    let signals = Signals::heed()?;
+    if args.leash {
+        leash::watch(signals.stop());
+    }
+    let logs = logs::start(&config, args.json);
+    let notifier = Notifier::of_environment();
+    notifier.status("opening the stores");
+    let opened = open::all(&config, args.json)?;
+    let running = match begin(args, &config, &opened) {
         Ok(running) => running,
         Err(failure) => {
-            close(facility, args.json)?;
+            opened.close(args.json)?;
             return Err(failure);
         }
     };
-    while !stop.load(Ordering::SeqCst) && !facility.is_failed() {
+    let followers = Followers::start(&opened);
+    notifier.ready(&opened.summary());
+    let mut reloading = Reloading::new(args, config, logs);
+    while !signals.is_told_to_stop() && !opened.is_failed() {
+        if signals.take_reload() {
+            notifier.reloading();
+            reloading.run(&running);
+            notifier.ready(&opened.summary());
+        }
+        notifier.alive();
         std::thread::sleep(LOOK);
     }
-    let drained = running.stop(DRAIN);
-    if drained == Drained::Cut {
-        output::tell_warning("some callers were not answered in time: their next attach tells them", args.json);
-    }
-    let closed = close(facility, args.json)?;
-    told::ended(&closed, args.json)?;
-    Ok(Exit::Done)
+    end(args, running, followers, opened, &notifier)
 }
 
 /// Opens the doors, and says so.
-fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Result<Running, Failure> {
-    for warning in &facility.recovery().warnings {
-        output::tell_warning(warning, args.json);
+fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<Running, Failure> {
+    let mut server = Server::new(config.limits).access(config.access()).lease(config.lease);
+    for store in &opened.stores {
+        server = server
+            .host_local(store.name, &store.facility)
+            .operate(store.name, Arc::new(operations::StoreOperations::new(&store.facility)));
     }
-    let status = facility.status()?;
-    let structure = status.structure.parse().map_err(|_| Failure::told(Exit::Bug, "the store has no valid name"))?;
-    let server = Server::new(Limits::default()).access(args.tls.access()).host_local(structure, facility);
-    let running = server.start(doors).map_err(refused)?;
-    told::serving(&args.data, &status, running.doors(), args.json)?;
+    let running = server.start(&config.listen).map_err(refused)?;
+    for door in running.doors() {
+        Line::of("listening").tell_start(format!("listening at {door}"));
+    }
+    told::serving(opened, running.doors(), args.json)?;
     Ok(running)
 }
 
-fn doors(args: &ServeArgs) -> Result<Vec<Door>, Failure> {
-    let listen = args.listen.or(args.uds.is_none().then_some(LISTEN_DEFAULT));
-    let tcp = listen.map(|address| args.tls.door(address));
-    if let Some(Door::Tcp(address)) =
-        tcp.as_ref().filter(|door| matches!(door, Door::Tcp(at) if !at.ip().is_loopback()))
-    {
-        return Err(refused(ServeError::NotLoopback { address: *address }));
+/// In order: no new call is taken, those that were are answered, every event is told, the stores close.
+fn end(
+    args: &ServeArgs,
+    running: Running,
+    followers: Followers,
+    opened: Opened,
+    notifier: &Notifier,
+) -> Result<Exit, Failure> {
+    notifier.stopping();
+    Line::of("draining").info("draining: calls that were taken are answered");
+    let drained = running.stop(DRAIN);
+    if drained == Drained::Cut {
+        let text = "some callers were not answered in time: their next attach tells them";
+        Line::of("drained").warn(text);
+        output::tell_warning(text, args.json);
+    } else {
+        Line::of("drained").info("drained: every call that was taken was answered");
     }
-    Ok(args.uds.clone().map(Door::Unix).into_iter().chain(tcp).collect())
+    followers.stop();
+    let closed = opened.close(args.json)?;
+    told::ended(&closed, args.json)?;
+    Ok(Exit::Done)
 }
 
 fn refused(error: ServeError) -> Failure {
@@ -153,37 +146,4 @@ fn refused(error: ServeError) -> Failure {
         _ => Exit::StorageFailed,
     };
     Failure::told(exit, error.to_string())
-}
-
-/// True after the first signal; the second one ends the process on the spot.
-fn heed_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first one finds it false. As a shell counts: 128 and the signal's number.
-        let at_once = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop));
-        let in_order = signal_hook::flag::register(signal, Arc::clone(&stop));
-        at_once
-            .and(in_order)
-            .map_err(|error| Failure::told(Exit::StorageFailed, format!("signals cannot be watched: {error}")))?;
-    }
-    Ok(stop)
-}
-
-/// Closes the store once nobody uses it any more.
-fn close(mut facility: Arc<LocalFacility>, json: bool) -> Result<Closed, Failure> {
-    let mut left = LET_GO;
-    loop {
-        facility = match Arc::try_unwrap(facility) {
-            Ok(facility) => return Ok(facility.close()?),
-            Err(shared) if left.is_zero() => {
-                // What it leaves is what a crash leaves: nothing acknowledged is lost.
-                drop(shared);
-                output::tell_warning("the store was not closed: the next open recovers it", json);
-                return Ok(Closed::default());
-            }
-            Err(shared) => shared,
-        };
-        std::thread::sleep(LOOK);
-        left = left.saturating_sub(LOOK);
-    }
 }

@@ -1,11 +1,9 @@
 //! What was typed about who may come in: certificates, uids, and the role of plain loopback.
 #![forbid(unsafe_code)]
 
-use crate::api::Door;
-use crate::api::access::Access;
 use crate::api::access::Role;
-use crate::api::access::Tls;
 use crate::api::access::UidMap;
+use crate::cli::config::Said;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,25 +31,27 @@ pub(crate) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Who may come in, by what was typed.
-    pub(crate) fn access(&self) -> Access {
-        let tls = match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
-            (Some(certificate), Some(key), Some(client_ca)) => Some(Tls {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                client_ca: client_ca.clone(),
-                revoked: self.tls_revoked.clone(),
-            }),
-            _ => None,
+    /// What was typed, as keys of the configuration.
+    pub(super) fn said(&self) -> Vec<Said> {
+        let file = |flag: &'static str, key: &'static str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| Said::by_flag(flag, key, &path.display().to_string()))
         };
-        let allow = |uids: UidMap, row: &String| uids.allow_row(row).expect("the parser read it");
-        let uids = self.allow_uid.iter().fold(UidMap::default(), allow);
-        Access { loopback: self.loopback_role.unwrap_or(Role::Operator), uids, tls }
+        let files = [
+            file("--tls-cert", "tls.certificate", &self.tls_cert),
+            file("--tls-key", "tls.key", &self.tls_key),
+            file("--tls-client-ca", "tls.client_ca", &self.tls_client_ca),
+            file("--tls-revoked", "tls.revoked", &self.tls_revoked),
+        ];
+        let role = self.loopback_role.map(|role| Said::by_flag("--loopback-role", "access.loopback", role.name()));
+        let uids = (!self.allow_uid.is_empty())
+            .then(|| Said::list_by_flag("--allow-uid", "access.uids", self.allow_uid.clone()));
+        files.into_iter().flatten().chain(role).chain(uids).collect()
     }
 
     /// The door that --listen opens.
-    pub(crate) fn door(&self, address: SocketAddr) -> Door {
-        if self.tls_cert.is_some() { Door::Tls(address) } else { Door::Tcp(address) }
+    pub(super) fn door(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 }
 

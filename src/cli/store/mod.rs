@@ -3,10 +3,12 @@
 
 mod adopt;
 mod backup;
+mod checkpoint;
 mod dump;
 mod init;
 mod restore;
 mod resume;
+mod status;
 mod verify;
 
 use super::exercise;
@@ -39,7 +41,13 @@ enum StoreVerb {
     /// Let granting go on after lost data, a restore or a power loss, by your word
     #[command(after_long_help = resume::EXAMPLES)]
     Resume(resume::ResumeArgs),
-    /// Write a proven copy of a closed store; changes no byte of it
+    /// Say how a running service or a closed store is: holdings, stops, alarms; changes nothing
+    #[command(after_long_help = status::EXAMPLES)]
+    Status(status::StatusArgs),
+    /// Have a running service make a checkpoint now
+    #[command(after_long_help = checkpoint::EXAMPLES)]
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Write a proven copy of a store, closed or served, while everybody goes on; changes no byte of it
     #[command(after_long_help = backup::EXAMPLES)]
     Backup(backup::BackupArgs),
     /// Make a store of a backup; it grants nothing until every stack has attached
@@ -66,6 +74,8 @@ impl StoreArgs {
         match &self.verb {
             StoreVerb::Init(args) => args.json,
             StoreVerb::Verify(args) | StoreVerb::Dump(args) => args.json,
+            StoreVerb::Status(args) => args.json,
+            StoreVerb::Checkpoint(args) => args.json,
             StoreVerb::Adopt(args) => args.json,
             StoreVerb::Resume(args) => args.json,
             StoreVerb::Backup(args) => args.json,
@@ -79,6 +89,8 @@ impl StoreArgs {
             StoreVerb::Init(args) => init::run(args),
             StoreVerb::Verify(args) => verify::run(args),
             StoreVerb::Dump(args) => dump::run(args),
+            StoreVerb::Status(args) => status::run(args),
+            StoreVerb::Checkpoint(args) => checkpoint::run(args),
             StoreVerb::Adopt(args) => adopt::run(args),
             StoreVerb::Resume(args) => resume::run(args),
             StoreVerb::Backup(args) => backup::run(args),

@@ -1,11 +1,15 @@
 //! `portplex store resume`: granting goes on, by an operator's word.
 #![forbid(unsafe_code)]
 
+use crate::api::OperatorError;
 use crate::cli::act;
 use crate::cli::act::Act;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::service_args::Operator;
+use crate::cli::service_args::Place;
+use crate::cli::service_args::ServiceArgs;
 use crate::cli::size::counted;
 use crate::facility::CallError;
 use crate::facility::Clock;
@@ -22,6 +26,7 @@ use crate::structure::Request;
 use crate::structure::StopCause;
 use crate::wal::StopMark;
 use serde_json::json;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,19 +34,21 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   portplex store resume /srv/ports --by ALICE
   portplex store resume /srv/ports --by ALICE --adopt-reported
+  portplex store resume --by ALICE --service unix:/run/portplex.sock
 
 Granting stops when the store lost data or was restored from a backup: stacks may hold ports of
 which the log knows nothing. They report them when they attach. Look first who has:
   portplex display connectors --data /srv/ports
   portplex connector list /srv/ports
-Where stacks reported ports that the log had lost, --adopt-reported says that they keep them. The
-store must be closed. Every stack attaches again after this; a running one does so by itself.";
+Where stacks reported ports that the log had lost, --adopt-reported says that they keep them. Every stack attaches again after this; a running one does so by itself.";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ResumeArgs {
-    /// Directory of the store
+    /// Directory of the store, unless a service is asked
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// By whose word: your name; the log keeps it
     #[arg(long, value_name = "WHO")]
     by: ConnectorName,
@@ -61,26 +68,47 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
-    let act = Act { dir: &args.dir, allow_network_fs: args.allow_network_fs, json: args.json };
-    let store = act.look()?;
+    let act = Act::new(args.dir.as_deref(), &args.service, args.allow_network_fs, args.json)?;
+    match &act.place {
+        Place::Store(dir) => closed(args, &act, dir),
+        Place::Service(operator) => served(args, &act, operator),
+    }
+}
+
+/// On a running service; its quarantine is its own.
+fn served(args: &ResumeArgs, act: &Act, operator: &Operator) -> Result<Exit, Failure> {
+    let stop = operator.client.status(operator.structure)?.stop;
+    let request = Request::ResumeGrants { by: Some(args.by.clone()), adopt_reported: args.adopt_reported };
+    if stop.is_some() {
+        match operator.client.submit(operator.structure, &request) {
+            Ok(_) => {}
+            Err(OperatorError::Call(error)) => return Err(refused(args, &act.place, error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    told(args, &act.place, stop.as_ref().map(|stop| stop.cause), stop.map_or(0, |stop| stop.adopted_ports))
+}
+
+fn closed(args: &ResumeArgs, act: &Act, dir: &Path) -> Result<Exit, Failure> {
+    let store = act.look(dir)?;
     let stop = store.structure.stop();
     if stop.is_none() && store.manifest.stop == StopMark::None {
-        return told(args, None, 0);
+        return told(args, &act.place, None, 0);
     }
-    refuse_unopened(args, &store)?;
+    refuse_unopened(args, &act.place, &store)?;
     let options = Options { quarantine: Duration::from_millis(u64::from(args.quarantine)), ..act.options() };
-    let facility = LocalFacility::open(&args.dir, &options)?;
+    let facility = LocalFacility::open(dir, &options)?;
     // The open may have noted a stop that only MANIFEST knew.
     let stopped = facility.status()?.stop;
     let resumed = facility.resume_grants(&args.by, args.adopt_reported);
     facility.close()?;
-    resumed.map_err(|error| refused(args, error))?;
-    told(args, stopped.map(|stop| stop.cause), stop.map_or(0, |stop| stop.adopted))
+    resumed.map_err(|error| refused(args, &act.place, error))?;
+    told(args, &act.place, stopped.map(|stop| stop.cause), stop.map_or(0, |stop| stop.adopted))
 }
 
 /// Refuses without opening the store what an open would refuse for certain: whoever asks again and
 /// again changes nothing.
-fn refuse_unopened(args: &ResumeArgs, store: &Inspected) -> Result<(), Failure> {
+fn refuse_unopened(args: &ResumeArgs, place: &Place, store: &Inspected) -> Result<(), Failure> {
     let clock = SystemClock::new();
     let floor = store.clock_floor(clock.boot_id());
     // A stop from before this boot of the machine counts from a time that the open must find out.
@@ -98,15 +126,15 @@ fn refuse_unopened(args: &ResumeArgs, store: &Inspected) -> Result<(), Failure> 
     };
     let request = Request::ResumeGrants { by: Some(args.by.clone()), adopt_reported: args.adopt_reported };
     let decided = store.structure.decide(&request, &context, &mut Vec::new());
-    decided.map(|_| ()).map_err(|refusal| refused(args, refusal.into()))
+    decided.map(|_| ()).map_err(|refusal| refused(args, place, refusal.into()))
 }
 
-fn refused(args: &ResumeArgs, error: CallError) -> Failure {
-    act::told(&args.dir.display().to_string(), error, |refusal| way_out(args, refusal))
+fn refused(args: &ResumeArgs, place: &Place, error: CallError) -> Failure {
+    act::told(&place.to_string(), error, |refusal| way_out(args, place, refusal))
 }
 
-fn way_out(args: &ResumeArgs, refusal: &Refusal) -> String {
-    let (dir, by) = (args.dir.display(), &args.by);
+fn way_out(args: &ResumeArgs, place: &Place, refusal: &Refusal) -> String {
+    let (dir, by) = (place.argument(), &args.by);
     match refusal {
         Refusal::AdoptedPending { .. } => format!(
             "they are in use on live stacks and are never taken from them: portplex store resume {dir} --by {by} \
@@ -120,8 +148,8 @@ fn way_out(args: &ResumeArgs, refusal: &Refusal) -> String {
     }
 }
 
-fn told(args: &ResumeArgs, cause: Option<StopCause>, adopted: u32) -> Result<Exit, Failure> {
-    let (dir, by) = (args.dir.display(), &args.by);
+fn told(args: &ResumeArgs, place: &Place, cause: Option<StopCause>, adopted: u32) -> Result<Exit, Failure> {
+    let (dir, by) = (place, &args.by);
     if args.json {
         output::print_json(&json!({
             "resumed": dir.to_string(),
@@ -143,7 +171,10 @@ fn told(args: &ResumeArgs, cause: Option<StopCause>, adopted: u32) -> Result<Exi
             counted(adopted, "port")
         ));
     }
-    text.push_str("Start the service: every stack attaches again before it gets anything new");
+    text.push_str(match place {
+        Place::Store(_) => "Start the service: every stack attaches again before it gets anything new",
+        Place::Service(_) => "Every stack attaches again before it gets anything new; a running one does so by itself",
+    });
     output::print(&text)?;
     Ok(Exit::Done)
 }

@@ -19,9 +19,13 @@ use super::explain::nearest::nearest;
 use super::explain::what;
 use super::explain::what::What;
 use super::log::Log;
-use super::log::Reading;
 use super::output;
+use super::service_args::Place;
+use super::service_args::ServiceArgs;
 use super::state::DvipaFilter;
+use crate::api::WhoAsked;
+use crate::api::WhoFound;
+use crate::facility::LocalFacility;
 use crate::ident::Lsn;
 use crate::ident::Target;
 use crate::ident::Transport;
@@ -40,6 +44,7 @@ Examples:
   portplex who 10.1.1.1:5000 --data /srv/ports --at 2026-11-22T14:05:00Z  # who held it then
   portplex who '[2001:db8::1]:5000' --at '2026-11-22 15:05:00+01:00' --json
   portplex who ANY:62000 --transport udp                                  # a port of the explicit-bind pool
+  portplex who 10.1.1.1:5000 --service unix:/run/portplex.sock           # of a store that is being served
 
 A time without an offset is UTC. Times are those of the log: a frame's time is the one at which it was
 committed, to the millisecond, and never goes back. A stack uses a port only between its grant and its
@@ -61,9 +66,11 @@ pub(crate) struct WhoArgs {
     /// The time: RFC 3339, 'YYYY-MM-DD HH:MM[:SS]' or ms since 1970 [default: all times]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     at: Option<WallMs>,
-    /// Directory of the store; read, never changed
-    #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
-    data: PathBuf,
+    /// Directory of the store; read, never changed [default: ./portplex-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// tcp or udp
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = super::args::parse_transport)]
     transport: Transport,
@@ -99,93 +106,125 @@ impl WhoArgs {
     }
 
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
-        let log = Log::open(&self.data)?;
-        let mut tracker = self.read(&log)?;
-        if !tracker.has_list {
-            return Err(self.no_list(&tracker));
-        }
-        let now = tracker.finish();
-        let asked = What::Port { of: self.port.of, port: self.port.port };
-        let found = Found { what: asked.to_string(), transport: self.transport, at: self.at, now, tracker };
-        if self.json {
-            output::print_json(&found.json())?;
-        } else {
-            output::print(&found.text())?;
-        }
+        let asked = WhoAsked { target: self.target(), port: self.port.port, at: self.at, limit: self.limit };
+        let found = match self.service.place(self.data.as_deref(), Some(super::DATA_DEFAULT))? {
+            Place::Store(dir) => {
+                let mut warn = |warning: String| output::tell_warning(&warning, self.json);
+                told(&find(&Log::open(&dir)?, &asked, &mut warn)?)
+            }
+            Place::Service(operator) => operator.client.who(operator.structure, &asked)?,
+        };
+        found.warnings.iter().for_each(|warning| output::tell_warning(warning, self.json));
+        output::print(if self.json { &found.json } else { &found.text })?;
         Ok(Exit::Done)
     }
 
     fn target(&self) -> Target {
         what::target(self.port.of, self.transport)
     }
+}
 
-    /// All of the log; if it is damaged below a checkpoint, what is above that.
-    fn read(&self, log: &Log<'_>) -> Result<Tracker, Failure> {
-        let manifest = &log.survey.manifest;
-        let begin = manifest.retired.lsn;
-        // The log alone has everything if it begins with the first record.
-        let entries = if begin == Lsn::ZERO { &[][..] } else { &manifest.checkpoints };
-        let mut base = None;
-        for entry in entries {
-            match Base::load(&self.data, entry, begin, self.target(), self.port.port) {
-                Ok(loaded) => {
-                    base = Some(loaded);
-                    break;
-                }
-                Err(error) => {
-                    let what = format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn);
-                    output::tell_warning(&what, self.json);
-                }
+/// Who had a port, from the log of a store that this process has open. Nothing of the log is retired, and
+/// no checkpoint is made, while it is read.
+pub(crate) fn beside_writer(facility: &LocalFacility, asked: &WhoAsked) -> Result<WhoFound, Failure> {
+    facility.beside_writer(|dir, manifest, durable| {
+        let mut warnings = Vec::new();
+        let log = Log::beside_writer(dir, manifest, durable);
+        let found = find(&log, asked, &mut |warning| warnings.push(warning))?;
+        Ok(WhoFound { warnings, ..told(&found) })
+    })
+}
+
+fn told(found: &Found) -> WhoFound {
+    let (state, answer) = found.state_and_answer();
+    WhoFound {
+        state: state.to_owned(),
+        answer,
+        text: found.text(),
+        json: found.json().to_string(),
+        warnings: Vec::new(),
+    }
+}
+
+fn find(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result<Found, Failure> {
+    let mut tracker = read(log, asked, warn)?;
+    if !tracker.has_list {
+        return Err(no_list(log, asked, &tracker));
+    }
+    let now = tracker.finish();
+    let what = What::Port { of: of(asked.target), port: asked.port }.to_string();
+    Ok(Found { what, transport: asked.target.transport(), at: asked.at, now, tracker })
+}
+
+fn of(target: Target) -> DvipaFilter {
+    match target {
+        Target::List(dvipa, _) => DvipaFilter::One(dvipa),
+        Target::Pool(_) => DvipaFilter::Any,
+    }
+}
+
+/// All of the log; if it is damaged below a checkpoint, what is above that.
+fn read(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result<Tracker, Failure> {
+    let manifest = &log.survey.manifest;
+    let begin = manifest.retired.lsn;
+    // The log alone has everything if it begins with the first record.
+    let entries = if begin == Lsn::ZERO { &[][..] } else { &manifest.checkpoints };
+    let mut base = None;
+    for entry in entries {
+        match Base::load(log.dir(), entry, begin, asked.target, asked.port) {
+            Ok(loaded) => {
+                base = Some(loaded);
+                break;
+            }
+            Err(error) => {
+                warn(format!("checkpoint {} at lsn {} is not believed: {error}", entry.generation, entry.lsn));
             }
         }
-        let failure = match self.walk(log, begin, base) {
-            Ok(tracker) => return Ok(tracker),
-            Err(failure) => failure,
-        };
-        if !matches!(failure.exit(), Exit::Corrupt | Exit::StorageFailed) {
-            return Err(failure);
-        }
-        for entry in &manifest.checkpoints {
-            let base = Base::load(&self.data, entry, entry.lsn, self.target(), self.port.port);
-            if let Ok(base) = base
-                && let Ok(tracker) = self.walk(log, entry.lsn, Some(base))
-            {
-                let lsn = entry.lsn;
-                output::tell_warning(
-                    &format!("nothing up to lsn {lsn} is known, by a checkpoint: {failure}"),
-                    self.json,
-                );
-                return Ok(tracker);
-            }
-        }
-        Err(failure)
     }
+    let failure = match walk(log, asked, begin, base, warn) {
+        Ok(tracker) => return Ok(tracker),
+        Err(failure) => failure,
+    };
+    if !matches!(failure.exit(), Exit::Corrupt | Exit::StorageFailed) {
+        return Err(failure);
+    }
+    for entry in &manifest.checkpoints {
+        let base = Base::load(log.dir(), entry, entry.lsn, asked.target, asked.port);
+        if let Ok(base) = base
+            && let Ok(tracker) = walk(log, asked, entry.lsn, Some(base), warn)
+        {
+            warn(format!("nothing up to lsn {} is known, by a checkpoint: {failure}", entry.lsn));
+            return Ok(tracker);
+        }
+    }
+    Err(failure)
+}
 
-    fn walk(&self, log: &Log<'_>, begin: Lsn, base: Option<Base>) -> Result<Tracker, Failure> {
-        let kept = Kept::new(self.at, self.limit as usize);
-        let mut tracker = Tracker::new(self.target(), self.port.port, begin, base, kept);
-        let walked = log.walk(Reading::Above(begin), &mut |placed| {
-            tracker.see(placed);
-            Ok(())
-        })?;
-        for warning in &walked.warnings {
-            output::tell_warning(warning, self.json);
-        }
-        Ok(tracker)
-    }
+fn walk(
+    log: &Log<'_>,
+    asked: &WhoAsked,
+    begin: Lsn,
+    base: Option<Base>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Tracker, Failure> {
+    let kept = Kept::new(asked.at, asked.limit as usize);
+    let mut tracker = Tracker::new(asked.target, asked.port, begin, base, kept);
+    log.above(begin, &mut |placed| tracker.see(placed))?.into_iter().for_each(warn);
+    Ok(tracker)
+}
 
-    /// The log names no such list: what it does name that is like it.
-    fn no_list(&self, tracker: &Tracker) -> Failure {
-        let same = tracker.targets().filter(|target| target.transport() == self.transport);
-        let names: BTreeSet<String> = same.map(|target| target.dvipa_text()).collect();
-        let near = nearest(&what::shown(self.port.of), names.iter().cloned());
-        let hint = match (names.len(), near.is_empty()) {
-            (0, _) => "there is none at all".to_owned(),
-            (count, true) => format!("there are {count}: portplex display groups shows them"),
-            (_, false) => format!("did you mean {}?", near.join(" or ")),
-        };
-        let (place, of) = (self.data.display(), what::shown(self.port.of));
-        let message = format!("{place}: the log names no {} list of {of}; {hint}", self.transport);
-        Failure::told(Exit::Refused, message)
-    }
+/// The log names no such list: what it does name that is like it.
+fn no_list(log: &Log<'_>, asked: &WhoAsked, tracker: &Tracker) -> Failure {
+    let transport = asked.target.transport();
+    let same = tracker.targets().filter(|target| target.transport() == transport);
+    let names: BTreeSet<String> = same.map(|target| target.dvipa_text()).collect();
+    let shown = what::shown(of(asked.target));
+    let near = nearest(&shown, names.iter().cloned());
+    let hint = match (names.len(), near.is_empty()) {
+        (0, _) => "there is none at all".to_owned(),
+        (count, true) => format!("there are {count}: portplex display groups shows them"),
+        (_, false) => format!("did you mean {}?", near.join(" or ")),
+    };
+    let message = format!("{}: the log names no {transport} list of {shown}; {hint}", log.dir().display());
+    Failure::told(Exit::Refused, message)
 }

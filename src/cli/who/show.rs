@@ -213,15 +213,21 @@ impl Found {
         text
     }
 
-    pub(super) fn json(&self) -> Value {
+    /// In one word, and in one sentence.
+    pub(super) fn state_and_answer(&self) -> (&'static str, String) {
         let state = self.state();
-        let tracker = &self.tracker;
         let name = match &state {
             State::Held(_) => "held",
             State::Quarantined(_) => "quarantined",
             State::Free => "free",
             State::Unknown(_) => "unknown",
         };
+        (name, self.answer(&state))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let tracker = &self.tracker;
+        let (name, answer) = self.state_and_answer();
         let holders: Vec<Value> = tracker.kept.holds.iter().rev().map(hold_json).collect();
         let unknown: Vec<Value> = tracker
             .unknown
@@ -245,7 +251,7 @@ impl Found {
             "at": self.at.map(rfc3339),
             "at_ms": self.at.map(|at| at.0),
             "state": name,
-            "answer": self.answer(&state),
+            "answer": answer,
             "holders": holders,
             "total": tracker.kept.total,
             "before": tracker.kept.before.as_ref().map(hold_json),

@@ -6,9 +6,11 @@ use crate::facility::CallError;
 use crate::facility::Receipt;
 use crate::facility::Renewal;
 use crate::facility::Reply;
+use crate::facility::watch::is_act;
 use crate::ident::BootMs;
 use crate::ident::ConnectorName;
 use crate::ident::Lsn;
+use crate::ident::Target;
 use crate::record;
 use crate::structure::Actor;
 use crate::structure::Answer;
@@ -16,8 +18,10 @@ use crate::structure::Change;
 use crate::structure::Context;
 use crate::structure::Decision;
 use crate::structure::Event;
+use crate::structure::Policy;
 use crate::structure::Refusal;
 use crate::structure::Request;
+use crate::structure::Stamp;
 use crate::wal::StoreError;
 
 /// What came of a request.
@@ -47,9 +51,13 @@ impl Engine {
             return Ok(decided);
         }
         let first = self.next_lsn();
+        let policy = self.first_policy();
         let events = std::mem::take(&mut self.events);
         for event in &events {
             self.take(event, now);
+        }
+        if let Some(policy) = &policy {
+            self.take(policy, now);
         }
         let count = saturated(events.len());
         self.events = events;
@@ -69,7 +77,7 @@ impl Engine {
         if self.events.is_empty() {
             return Ok(None);
         }
-        let needed: usize = self.events.iter().map(record::size_of).sum();
+        let needed: usize = self.events.iter().chain(&self.first_policy()).map(record::size_of).sum();
         let limit = self.appender.payload_max();
         if needed > limit {
             let refusal = Refusal::TooLarge { needed: saturated(needed), limit: saturated(limit) };
@@ -89,6 +97,22 @@ impl Engine {
         let has_room = self.makes_room(needed, now)?;
         let is_refused = !has_room || self.storage.is_full() && self.uses_more(request);
         Ok(is_refused.then(|| Decided::refused(Refusal::StorageFull)))
+    }
+
+    /// The policy that a list begins with, if the events just decided make one: in the same frame.
+    fn first_policy(&self) -> Option<Event> {
+        if self.policy == Policy::default() {
+            return None;
+        }
+        let made = |event: &Event| match event.change {
+            Change::Defined { list, target: Target::List(..) }
+            | Change::Joined { list, target: Target::List(..), .. } => {
+                self.structure.list_target(list).is_none().then_some(list)
+            }
+            _ => None,
+        };
+        let list = self.events.iter().find_map(made)?;
+        Some(Event { stamp: Stamp::None, change: Change::PolicySet { list, policy: self.policy } })
     }
 
     /// Whether the events just decided are of the kind that a full disk ends first: those that take
@@ -155,8 +179,11 @@ impl Engine {
         self.structure.apply(lsn, now, event);
         record::encode(event, &mut self.payload);
         self.count += 1;
-        if self.ring.is_watched() {
+        if self.rings.all.is_watched() {
             self.made.push((lsn, event.clone()));
+        }
+        if self.rings.acts.is_watched() && is_act(&event.change) {
+            self.acts.push((lsn, event.clone()));
         }
     }
 

@@ -41,5 +41,5 @@ fn every_enum_of_the_contract_begins_with_unspecified() {
         assert!(zero.contains("_UNSPECIFIED"), "{zero}");
         enums += 1;
     }
-    assert_eq!(enums, 5);
+    assert_eq!(enums, 6);
 }

@@ -9,16 +9,20 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-struct Served {
-    child: Child,
+pub(super) struct Served {
+    pub(super) child: Child,
     out: BufReader<ChildStdout>,
-    door: Door,
+    pub(super) door: Door,
     first_line: serde_json::Value,
 }
 
 impl Served {
     fn start(dir: &Path, more: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portplex"));
+        Self::begin(Command::new(env!("CARGO_BIN_EXE_portplex")), dir, more)
+    }
+
+    /// With a command that becomes `portplex` with what is added to it.
+    pub(super) fn begin(mut command: Command, dir: &Path, more: &[&str]) -> Self {
         command.args(["serve", "--json", "--data"]).arg(dir.join("store")).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
@@ -29,17 +33,17 @@ impl Served {
         Self { child, out, door, first_line }
     }
 
-    fn remote(&self) -> Arc<RemoteFacility> {
+    pub(super) fn remote(&self) -> Arc<RemoteFacility> {
         Arc::new(RemoteFacility::connect(&self.door, structure(), RemoteOptions::default()).expect("connects"))
     }
 
-    fn signal(&self, signal: &str) {
+    pub(super) fn signal(&self, signal: &str) {
         let killed = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(killed.expect("kill runs").success());
     }
 
     /// Waits for its end: how, what else it said, and how long that took.
-    fn ended(mut self) -> (ExitStatus, String, Duration) {
+    pub(super) fn ended(mut self) -> (ExitStatus, String, Duration) {
         let begun = Instant::now();
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).expect("text");
