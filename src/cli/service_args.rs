@@ -88,7 +88,7 @@ impl ServiceArgs {
     }
 
     /// The one place where the flags become options of a client.
-    fn options(&self) -> Result<RemoteOptions, Failure> {
+    pub(crate) fn options(&self) -> Result<RemoteOptions, Failure> {
         let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
             (None, None, None) => None,
             (Some(ca), Some(certificate), Some(key)) => Some(ClientTls {
