@@ -91,7 +91,7 @@ impl ServiceArgs {
     }
 
     /// The one place where the flags become options of a client.
-    fn options(&self) -> Result<RemoteOptions, Failure> {
+    pub(crate) fn options(&self) -> Result<RemoteOptions, Failure> {
         let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
             (Some(ca), Some(certificate), Some(key)) => {
                 let (ca, certificate, key) = (ca.clone(), certificate.clone(), key.clone());

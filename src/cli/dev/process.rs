@@ -69,6 +69,12 @@ impl FacilityProcess {
         if recipe.allow_network_fs {
             command.arg("--allow-network-fs");
         }
+        // What this run needs is in its flags: nobody's environment changes it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("PORTPLEX_SERVE_")) {
+                command.env_remove(name);
+            }
+        }
         // What it is killed over while it looks at a copy of a checkpoint goes with the run's files.
         if let Some(temporary) = socket.parent() {
             command.env("TMPDIR", temporary);

@@ -155,7 +155,9 @@ fn watch(agent: &Arc<Agent>, facility: &Arc<RemoteFacility>, stack: &Arc<Stack>,
         match state {
             State::Fenced => return cannot(&StackError::Fenced),
             State::Active | State::Stopped(_) if connected => {
-                agent.note(true, None);
+                if agent.note(true, None) {
+                    told.changed("reachable", "the facility is reached again");
+                }
             }
             State::Active | State::Stopped(_) => is_away(agent, facility, told),
             State::Unreachable | State::Expired if connected => {

@@ -158,18 +158,29 @@ fn answer_all(
 fn obey(
     agent: &Agent,
     stream: &UnixStream,
-    from: &mut impl Read,
+    from: &mut impl BufRead,
     length: usize,
     told: Told,
 ) -> io::Result<Result<Value, AskError>> {
     let _one_at_a_time = OBEYING.lock();
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let until = agent.now().plus(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX));
     let mut text = Vec::new();
-    let read = from.take(length as u64).read_to_end(&mut text)?;
-    stream.set_read_timeout(None)?;
-    if read < length {
-        return Err(ErrorKind::UnexpectedEof.into());
+    while text.len() < length {
+        // In all, not for each piece: others wait.
+        let left_ms = until.0.saturating_sub(agent.now().0);
+        if left_ms == 0 {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(Duration::from_millis(left_ms)))?;
+        let bytes = from.fill_buf()?;
+        let count = bytes.len().min(length - text.len());
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        text.extend_from_slice(&bytes[..count]);
+        from.consume(count);
     }
+    stream.set_read_timeout(None)?;
     let obeyed = agent.obey(&text);
     if let Ok(obeyed) = &obeyed {
         told.obeyed("a program's data set", obeyed);

@@ -9,13 +9,12 @@ use super::probe;
 use super::told::Told;
 use crate::api::Door;
 use crate::api::RemoteFacility;
-use crate::api::RemoteOptions;
-use crate::api::access::ClientTls;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::identity;
 use crate::cli::output;
 use crate::cli::profile::input;
+use crate::cli::service_args::ServiceArgs;
 use crate::ident::ConnectorName;
 use crate::ident::StructureName;
 use crate::profile::Profile;
@@ -103,13 +102,13 @@ pub(super) struct RunArgs {
     #[arg(long)]
     anew: bool,
     /// Certificate of the authority that the service's certificate comes from, PEM; for https
-    #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
+    #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// This stack's certificate, PEM; for https
-    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_key"])]
+    #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// The key of that certificate, PEM; for https
-    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_cert"])]
+    #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// The name that the service's certificate must have [default: the host of the URL]
     #[arg(long, value_name = "NAME", requires = "tls_ca")]
@@ -138,7 +137,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         Some(structure) => structure,
         None => input::structure_of(&profile, args.vtam_group)?,
     };
-    let connect = connect(args, structure);
+    let connect = connect(args, structure)?;
     let asked = heed_signals()?;
     let refused = |error: crate::stack::StackError| Failure::told(Exit::Refused, error.to_string());
     let lock = AgentLock::take(&args.state, structure, &name).map_err(refused)?;
@@ -310,17 +309,15 @@ fn name(args: &RunArgs, profile: &Path) -> Result<ConnectorName, Failure> {
     })
 }
 
-fn connect(args: &RunArgs, structure: StructureName) -> keeper::Connect {
-    let tls = match (&args.tls_ca, &args.tls_cert, &args.tls_key) {
-        (Some(ca), Some(certificate), Some(key)) => {
-            let (ca, certificate, key) = (ca.clone(), certificate.clone(), key.clone());
-            Some(ClientTls { ca, certificate, key, server_name: args.tls_name.clone() })
-        }
-        _ => None,
-    };
+fn connect(args: &RunArgs, structure: StructureName) -> Result<keeper::Connect, Failure> {
+    let (tls_ca, tls_cert, tls_key) = (args.tls_ca.clone(), args.tls_cert.clone(), args.tls_key.clone());
+    let mut options = ServiceArgs { tls_ca, tls_cert, tls_key, ..ServiceArgs::default() }.options()?;
+    options.patience = PATIENCE;
+    if let Some(tls) = &mut options.tls {
+        tls.server_name.clone_from(&args.tls_name);
+    }
     let door = args.facility.clone();
-    let options = RemoteOptions { patience: PATIENCE, tls, ..RemoteOptions::default() };
-    Box::new(move || RemoteFacility::connect(&door, structure, options.clone()))
+    Ok(Box::new(move || RemoteFacility::connect(&door, structure, options.clone())))
 }
 
 /// The first signal ends it in order, one that comes later at once.
