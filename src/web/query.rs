@@ -7,6 +7,7 @@ use super::ROWS_MAX;
 use super::problem::Problem;
 use super::problem::echo;
 use crate::ident::Dvipa;
+use crate::ident::DvipaError;
 use crate::ident::Target;
 use crate::ident::Transport;
 use axum::extract::Query;
@@ -70,20 +71,27 @@ impl Pairs {
     }
 }
 
-/// `10.1.1.1` and `tcp`; `ANY` is the explicit-bind pool.
-pub(crate) fn target(dvipa: &str, transport: &str) -> Result<Target, Problem> {
+/// `10.1.1.1` and `tcp`; `ANY` is the explicit-bind pool. `None`: an address that no host can own, so
+/// that there is no list of it.
+pub(crate) fn target(dvipa: &str, transport: &str) -> Result<Option<Target>, Problem> {
     let transport = match transport {
         "tcp" => Transport::Tcp,
         "udp" => Transport::Udp,
         other => return Err(Problem::bad("transport", format!("{:?} is neither tcp nor udp", echo(other)))),
     };
     if dvipa == "ANY" {
-        return Ok(Target::Pool(transport));
+        return Ok(Some(Target::Pool(transport)));
     }
-    let dvipa: Dvipa = dvipa.parse().map_err(|_| {
-        Problem::bad("dvipa", format!("{:?} is no IPv4 or IPv6 address that can be a DVIPA, and not ANY", echo(dvipa)))
-    })?;
-    Ok(Target::List(dvipa, transport))
+    match dvipa.parse::<Dvipa>() {
+        Ok(dvipa) => Ok(Some(Target::List(dvipa, transport))),
+        Err(DvipaError::NotUnicast { .. }) => Ok(None),
+        Err(_) => Err(Problem::bad("dvipa", format!("{:?} is no IPv4 or IPv6 address, and not ANY", echo(dvipa)))),
+    }
+}
+
+/// The list that a path names.
+pub(crate) fn list(dvipa: &str, transport: &str) -> Result<Target, Problem> {
+    target(dvipa, transport)?.ok_or_else(|| Problem::UnknownList { target: format!("{}/{transport}", echo(dvipa)) })
 }
 
 /// 0 to 65,535.
@@ -124,9 +132,10 @@ mod tests {
 
     #[test]
     fn a_list_is_named_by_address_and_transport() {
-        assert_eq!(target("ANY", "udp"), Ok(Target::Pool(Transport::Udp)));
+        assert_eq!(target("ANY", "udp"), Ok(Some(Target::Pool(Transport::Udp))));
+        assert_eq!(target("0.0.0.0", "tcp"), Ok(None));
         assert_eq!(target("::ffff:10.1.1.1", "tcp"), target("10.1.1.1", "tcp"));
-        for (dvipa, transport) in [("any", "tcp"), ("10.1.1.1", "TCP"), ("0.0.0.0", "tcp"), ("10.1.1", "tcp")] {
+        for (dvipa, transport) in [("any", "tcp"), ("10.1.1.1", "TCP"), ("10.1.1", "tcp")] {
             assert!(target(dvipa, transport).is_err(), "{dvipa}/{transport}");
         }
         assert_eq!(port("65535"), Ok(65_535));

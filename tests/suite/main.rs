@@ -38,4 +38,5 @@ mod serve;
 mod stack;
 mod tidy;
 mod verdicts;
+mod web;
 mod who;

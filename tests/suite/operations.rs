@@ -8,8 +8,15 @@ use std::fs;
 use std::path::Path;
 
 /// Sections that are about no single state.
-const GENERAL: [&str; 6] =
-    ["Find the section", "Reports", "Warnings at an open", "Backups", "Refusals, one by one", "Metrics and alerts"];
+const GENERAL: [&str; 7] = [
+    "The page and JSON",
+    "Find the section",
+    "Reports",
+    "Warnings at an open",
+    "Backups",
+    "Refusals, one by one",
+    "Metrics and alerts",
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the project")

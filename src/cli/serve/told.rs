@@ -39,6 +39,9 @@ pub(super) fn serving(opened: &Opened, doors: &[Door], is_json: bool) -> Result<
         let label = if place == 0 { "listens on" } else { "and on" };
         let _ = writeln!(text, "  {label:<10} {door}");
     }
+    if let Some(door) = doors.iter().find(|door| door.starts_with("http")) {
+        let _ = writeln!(text, "  look at    {door}/ in a browser, or {door}/v1/structures");
+    }
     let first = doors.first().map_or("", String::as_str);
     let which = match opened.stores.as_slice() {
         [_] | [] => String::new(),

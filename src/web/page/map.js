@@ -223,7 +223,7 @@ export class GroupMap {
       el("div", { class: "head" }, el("h3", {}, `Group ${group}`), ...close),
       el("p", { class: "quiet" }, `ports ${first}–${first + 63}`),
       this.strip(used),
-      ...(used?.holders ?? []).map((holder) => this.holder(holder, first)),
+      ...this.byStack(used).map((grants) => this.holder(grants, first)),
       ...(used?.quarantine ?? []).map((resting) => this.resting(resting, first)),
       ...(used ? [] : [el("p", {}, sign === " " ? "The explicit-bind pool cannot give ports of this group." : "Free: nobody holds a port of it.")]),
     );
@@ -243,24 +243,43 @@ export class GroupMap {
     return el("div", { class: "strip", "aria-hidden": "true" }, ...owner.map(square));
   }
 
-  holder(holder, first) {
+  // The grants of a group, those of one stack together.
+  byStack(used) {
+    const stacks = new Map();
+    for (const holder of used?.holders ?? []) stacks.set(holder.connector, [...(stacks.get(holder.connector) ?? []), holder]);
+    return [...stacks.values()];
+  }
+
+  since(holder) {
+    if (holder.since) return [time(holder.since), el("span", { class: "quiet" }, ` (${ago(this.now() - new Date(holder.since))})`)];
+    return [holder.adopted ? "adopted from the stack's report" : "before what the log still tells"];
+  }
+
+  holder(grants, first) {
+    const [holder] = grants;
     const stack = this.stacks[this.places.get(holder.connector)];
     const state = this.states.get(holder.connector);
-    const since = holder.since ? el("dd", {}, time(holder.since), el("span", { class: "quiet" }, ` (${ago(this.now() - new Date(holder.since))})`)) : el("dd", {}, holder.adopted ? "adopted from the stack's report" : "before what the log still tells");
+    const failed = state && state !== "active" ? [el("p", { class: "state-failed" }, `▲ ${state}`)] : [];
+    const head = el("h3", {}, el("span", { class: "chip", "data-colour": this.colour(holder.connector), "aria-hidden": "true" }, stack?.sign ?? "#"), holder.connector);
+    if (grants.length > 1) {
+      const row = (grant) => el("tr", {}, el("td", {}, ranges(grant.mask, first)), el("td", {}, ...this.since(grant).slice(0, 1)), el("td", { class: "mono" }, String(grant.lsn)));
+      const titles = el("tr", {}, el("th", { scope: "col" }, "ports"), el("th", { scope: "col" }, "since"), el("th", { scope: "col" }, "token"));
+      return el("div", { class: "who" }, head, ...failed, el("table", { class: "grants" }, el("thead", {}, titles), el("tbody", {}, ...grants.map(row))));
+    }
     return el(
       "div",
       { class: "who" },
-      el("h3", {}, el("span", { class: "chip", "data-colour": this.colour(holder.connector), "aria-hidden": "true" }, stack?.sign ?? "#"), holder.connector),
+      head,
+      ...failed,
       el(
         "dl",
         {},
         el("dt", {}, "holds"),
         el("dd", {}, count(holder.mask) === 64 ? "the whole group" : `${plural(count(holder.mask), "port")}: ${ranges(holder.mask, first)}`),
         el("dt", {}, "since"),
-        since,
+        el("dd", {}, ...this.since(holder)),
         el("dt", {}, "token"),
         el("dd", { class: "mono" }, String(holder.lsn)),
-        ...(state && state !== "active" ? [el("dt", {}, "state"), el("dd", { class: "state-failed" }, `▲ ${state}`)] : []),
       ),
     );
   }

@@ -46,7 +46,7 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let (structure, dvipa, transport) = names(path)?;
     let hosted = Arc::clone(shared.hosted(&structure)?);
-    let target = query::target(&dvipa, &transport)?;
+    let target = query::list(&dvipa, &transport)?;
     let page = Pairs::parse(&uri, &["from", "limit"])?.page()?;
     let make = move || {
         let (mut body, tag, lsns) = hosted.read(|view| shown(view, target, page))?;

@@ -5,7 +5,6 @@ use super::head;
 use super::list_of;
 use super::names;
 use super::tag;
-use crate::ident::Target;
 use crate::shapes::lists::list_json;
 use crate::shapes::state::State as Shape;
 use crate::structure::ListView;
@@ -31,8 +30,8 @@ const STACKS_MAX: u32 = 8_192;
 
 /// Which lists.
 struct Wanted {
-    target: Option<Target>,
-    dvipa: Option<String>,
+    /// The inner one: none, for an address that has no list.
+    dvipa: Option<Option<String>>,
     transport: Option<String>,
     open: Option<bool>,
 }
@@ -51,24 +50,16 @@ impl Wanted {
                 ));
             }
         };
-        // A name that is not valid is refused, whichever transport it is for.
         let named = |dvipa| query::target(dvipa, transport.unwrap_or("tcp"));
-        let target = pairs.text("dvipa").map(named).transpose()?;
-        if target.is_none() {
-            query::target("ANY", transport.unwrap_or("tcp"))?;
-        }
-        let dvipa = target.map(|target| target.dvipa_text());
-        Ok(Self {
-            target: target.filter(|_| transport.is_some()),
-            dvipa,
-            transport: transport.map(str::to_owned),
-            open,
-        })
+        // A transport that is none is refused, whether an address is given or not.
+        named("ANY")?;
+        let dvipa = pairs.text("dvipa").map(named).transpose()?;
+        let dvipa = dvipa.map(|target| target.map(|target| target.dvipa_text()));
+        Ok(Self { dvipa, transport: transport.map(str::to_owned), open })
     }
 
     fn takes(&self, list: &ListView) -> bool {
-        self.target.is_none_or(|target| list.target == target)
-            && self.dvipa.as_ref().is_none_or(|dvipa| list.target.dvipa_text() == *dvipa)
+        self.dvipa.as_ref().is_none_or(|dvipa| dvipa.as_ref().is_some_and(|dvipa| list.target.dvipa_text() == *dvipa))
             && self.transport.as_ref().is_none_or(|transport| list.target.transport().name() == transport)
             && self.open.is_none_or(|open| list.open == open)
     }
@@ -112,7 +103,7 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     let (structure, dvipa, transport) = names(path)?;
     let hosted = Arc::clone(shared.hosted(&structure)?);
-    let target = query::target(&dvipa, &transport)?;
+    let target = query::list(&dvipa, &transport)?;
     Pairs::parse(&uri, &[])?;
     let make = move || {
         hosted.read(|view| {

@@ -34,7 +34,7 @@ pub(super) async fn owner(
 ) -> Result<Response, Problem> {
     let (structure, dvipa, transport, port) = names(path)?;
     let hosted = Arc::clone(shared.hosted(&structure)?);
-    let (target, port) = (query::target(&dvipa, &transport)?, query::port(&port)?);
+    let (target, port) = (query::list(&dvipa, &transport)?, query::port(&port)?);
     Pairs::parse(&uri, &[])?;
     let make = move || {
         let (mut body, tag, since) = hosted.read(|view| {
