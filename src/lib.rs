@@ -54,7 +54,9 @@
 //!
 //! ```text
 //! cli                             the command line, `dev` (feature `cli`)
+//! web                             the facility for people and programs: JSON, a page (feature `service`)
 //! api                             the facility as a service: gRPC server and client (feature `service`)
+//! shapes                          a structure as it is shown: counted, named, as JSON
 //! stack                           the host's side: groups in hand, ports handed out, connections
 //! facility | distributor          one writer: group commit, recovery, watch | who gets a connection
 //! wal | checkpoint | profile      bytes in order | the state as of one lsn | TCP/IP profiles
@@ -102,7 +104,12 @@ pub mod stack;
 pub mod structure;
 pub mod wal;
 
+#[cfg(any(feature = "cli", feature = "service"))]
+mod shapes;
+
 #[cfg(feature = "service")]
 pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "service")]
+pub mod web;

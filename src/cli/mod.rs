@@ -21,17 +21,15 @@ mod notice;
 mod output;
 mod profile;
 mod row;
-#[cfg(test)]
-mod sample;
 #[cfg(feature = "service")]
 mod serve;
 mod size;
 mod source;
 mod splitmix;
-mod state;
 mod store;
 mod who;
 
+use crate::shapes::state;
 use args::Typed;
 use args::Verb;
 use clap::FromArgMatches;

@@ -3,8 +3,9 @@
 //! The keys are a contract with programs; new keys may come, none goes or changes its meaning.
 #![forbid(unsafe_code)]
 
+pub(crate) use crate::shapes::groups::Mask;
+
 use crate::ident::ConnectorName;
-use crate::ident::PortMask;
 use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::structure::ConnectorState;
@@ -93,16 +94,6 @@ pub(crate) enum Row {
         mask: Mask,
         connector: String,
     },
-}
-
-/// A mask as 16 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mask(pub(crate) PortMask);
-
-impl Serialize for Mask {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
 }
 
 /// A port set as `[[first, last], …]`.
@@ -252,7 +243,7 @@ fn policy_row(target: Target, policy: Policy) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sample::items;
+    use crate::shapes::sample::items;
 
     #[test]
     fn the_lines_have_the_promised_keys_in_the_promised_order() {

@@ -10,6 +10,7 @@ use super::alarms::Alarms;
 use super::backup;
 use super::backup::BackupError;
 use super::backup::BackupReport;
+use super::clock::Clock;
 use super::error::OpenError;
 use super::local::Machine;
 use super::options::Options;
@@ -18,6 +19,7 @@ use super::recovery;
 use super::recovery::Base;
 use crate::checkpoint;
 use crate::checkpoint::CheckpointError;
+use crate::disk::Disk;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
 use crate::record::HistoryRow;
@@ -30,10 +32,12 @@ use crate::wal::ManifestKeeper;
 use crate::wal::SegmentEntry;
 use crate::wal::StoreError;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Segments may not pile up, however short each life was: a crash loop must not make recovery slow.
 const SEGMENTS_MAX: usize = 64;
@@ -199,6 +203,36 @@ impl Checkpointer {
             })
         })?;
         Ok(events)
+    }
+
+    /// Keeps checkpoints and retirement off, if that can be had within `patience`.
+    pub(super) fn try_work(&self, patience: Duration) -> Option<MutexGuard<'_, ()>> {
+        self.work.try_lock_for(patience)
+    }
+
+    /// What may be read beside the writer: the files, and up to where.
+    pub(super) fn readable(&self) -> (Manifest, Lsn) {
+        (self.keeper.manifest(), self.durable())
+    }
+
+    pub(super) fn look<T>(&self, see: impl FnOnce(&Manifest) -> T) -> T {
+        self.keeper.look(see)
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.machine.disk
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.machine.clock
+    }
+
+    pub(super) fn quarantine_ms(&self) -> u32 {
+        u32::try_from(self.options.quarantine.as_millis()).unwrap_or(u32::MAX)
     }
 
     fn durable(&self) -> Lsn {

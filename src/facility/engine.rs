@@ -270,6 +270,11 @@ impl Engine {
         command.refuse(&error);
     }
 
+    /// From where quarantine counts for lsns of earlier boots.
+    pub(crate) fn floor(&self) -> ClockFloor {
+        self.floor
+    }
+
     fn times(&mut self) -> (BootMs, WallMs) {
         self.last_boot = self.last_boot.max(self.clock.boot_ms());
         self.last_wall = self.last_wall.max(self.clock.wall_ms());

@@ -50,6 +50,7 @@ use crate::ident::ConnectorName;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::structure::Actor;
+use crate::structure::ClockFloor;
 use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
@@ -99,7 +100,8 @@ pub struct LocalFacility {
     queue: Arc<Queue<Command>>,
     ring: Arc<Ring>,
     report: RecoveryReport,
-    checkpointer: Arc<Checkpointer>,
+    pub(super) floor: ClockFloor,
+    pub(super) checkpointer: Arc<Checkpointer>,
     writer: Option<JoinHandle<(Engine, Result<(), StoreError>)>>,
     upkeep: Option<Upkeep>,
 }
@@ -131,7 +133,7 @@ impl LocalFacility {
         let opened = recovery::open(machine, dir, options, Arc::clone(&ring))?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
         let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
-        let report = engine.report().clone();
+        let (report, floor) = (engine.report().clone(), engine.floor());
         let upkeep = background::start(&engine, &checkpointer)?;
         let writer = {
             let (queue, ring, clock) = (Arc::clone(&queue), Arc::clone(&ring), Arc::clone(&machine.clock));
@@ -140,7 +142,7 @@ impl LocalFacility {
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
-        Ok(Self { queue, ring, report, checkpointer, writer, upkeep })
+        Ok(Self { queue, ring, report, floor, checkpointer, writer, upkeep })
     }
 
     /// The history being written: the one that this open started, or one that began when granting was

@@ -19,6 +19,7 @@ mod error;
 mod histories;
 mod local;
 mod options;
+mod outside;
 mod presence;
 mod progress;
 mod queue;
@@ -41,6 +42,7 @@ pub use engine::{Counters, Engine};
 pub use error::OpenError;
 pub use local::{Closed, LocalFacility, Machine};
 pub use options::{AfterPowerLoss, Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATCH_EVENTS_MAX};
+pub use outside::Clocks;
 pub use presence::{Presence, Present};
 pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]

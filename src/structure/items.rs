@@ -4,6 +4,7 @@
 use super::Structure;
 use super::connector::Connector;
 use super::item::Item;
+use super::list::Joined;
 use super::list::List;
 use super::stop::Stop;
 use crate::ident::PortMask;
@@ -52,8 +53,7 @@ impl Structure {
         let windows = self.connectors.iter().filter(|(_, connector)| connector.window.executed() > 0);
         let held = self.lists.iter().filter(|(_, list)| list.grants > 0);
         let resting = self.lists.iter().filter(|(_, list)| !list.queue.is_empty());
-        let head = Item::Head { name: self.name, lsn: self.lsn };
-        std::iter::once(Section { count: 1, items: Box::new(std::iter::once(head)) })
+        std::iter::once(Section { count: 1, items: Box::new(std::iter::once(self.head_item())) })
             .chain(self.stop.map(stop_section))
             .chain(std::iter::once(self.ranges_section()))
             .chain(std::iter::once(self.sets_section()))
@@ -65,11 +65,18 @@ impl Structure {
             .chain(resting.map(|(slot, list)| quarantine_section(slot, list)))
     }
 
-    fn ranges_section(&self) -> Section<'_> {
+    pub(super) fn head_item(&self) -> Item {
+        Item::Head { name: self.name, lsn: self.lsn }
+    }
+
+    pub(super) fn range_items(&self) -> impl Iterator<Item = Item> {
         let ranges = Transport::ALL.into_iter().zip(self.ranges);
-        let items = ranges.filter_map(|(transport, range)| Some(Item::Range { transport, range: range? }));
+        ranges.filter_map(|(transport, range)| Some(Item::Range { transport, range: range? }))
+    }
+
+    fn ranges_section(&self) -> Section<'_> {
         let count = self.ranges.iter().flatten().count() as u64;
-        Section { count, items: Box::new(items) }
+        Section { count, items: Box::new(self.range_items()) }
     }
 
     fn sets_section(&self) -> Section<'_> {
@@ -78,49 +85,62 @@ impl Structure {
     }
 
     fn lists_section(&self) -> Section<'_> {
-        let items = self.lists.iter().map(|(slot, list)| {
-            let List { target, created, open, defined, policy, .. } = *list;
-            Item::List { list: slot, target, created, open, defined, policy }
-        });
+        let items = self.lists.iter().map(|(slot, list)| list_item(slot, list));
         Section { count: self.lists.count().into(), items: Box::new(items) }
     }
 
     fn connectors_section(&self) -> Section<'_> {
-        let items = self.connectors.iter().map(|(slot, connector)| Item::Connector {
-            connector: slot,
-            name: connector.name.clone(),
-            incarnation: connector.incarnation,
-            state: connector.state,
-            identity: connector.identity,
-            boot_since: connector.boot_since,
-            promise_ms: connector.promise_ms,
-            enforced: connector.enforced,
-            sets: connector.sets,
-            window_lowest: connector.window.lowest(),
-        });
+        let items = self.connectors.iter().map(|(slot, connector)| connector_item(slot, connector));
         Section { count: self.connectors.count().into(), items: Box::new(items) }
     }
 
     fn members_section(&self) -> Section<'_> {
-        let items = self.members.iter().map(|(slot, joined)| Item::Member {
-            member: slot,
-            connector: joined.connector,
-            list: joined.list,
-            joined: joined.joined,
-            last_group: joined.last_group,
-        });
+        let items = self.members.iter().map(|(slot, joined)| member_item(slot, joined));
         Section { count: self.members.count().into(), items: Box::new(items) }
     }
 
-    fn grants_section<'a>(&'a self, list: &'a List) -> Section<'a> {
-        let items = self.holdings.grants_of(list).map(|held| Item::Grant {
+    pub(super) fn grant_items<'a>(&'a self, list: &'a List) -> impl Iterator<Item = Item> + 'a {
+        self.holdings.grants_of(list).map(|held| Item::Grant {
             lsn: held.lsn,
             member: held.member,
             group: held.group,
             mask: PortMask(held.mask),
             number: held.number,
-        });
-        Section { count: list.grants.into(), items: Box::new(items) }
+        })
+    }
+
+    fn grants_section<'a>(&'a self, list: &'a List) -> Section<'a> {
+        Section { count: list.grants.into(), items: Box::new(self.grant_items(list)) }
+    }
+}
+
+pub(super) fn list_item(slot: u32, list: &List) -> Item {
+    let List { target, created, open, defined, policy, .. } = *list;
+    Item::List { list: slot, target, created, open, defined, policy }
+}
+
+pub(super) fn connector_item(slot: u32, connector: &Connector) -> Item {
+    Item::Connector {
+        connector: slot,
+        name: connector.name.clone(),
+        incarnation: connector.incarnation,
+        state: connector.state,
+        identity: connector.identity,
+        boot_since: connector.boot_since,
+        promise_ms: connector.promise_ms,
+        enforced: connector.enforced,
+        sets: connector.sets,
+        window_lowest: connector.window.lowest(),
+    }
+}
+
+pub(super) fn member_item(slot: u32, joined: &Joined) -> Item {
+    Item::Member {
+        member: slot,
+        connector: joined.connector,
+        list: joined.list,
+        joined: joined.joined,
+        last_group: joined.last_group,
     }
 }
 
@@ -141,8 +161,8 @@ fn window_section(slot: u32, connector: &Connector) -> Section<'_> {
     Section { count: connector.window.executed().into(), items: Box::new(items) }
 }
 
-fn quarantine_section(slot: u32, list: &List) -> Section<'_> {
-    let items = list.queue.iter().map(move |resting| Item::Quarantine {
+pub(super) fn quarantine_items(slot: u32, list: &List) -> impl Iterator<Item = Item> {
+    list.queue.iter().map(move |resting| Item::Quarantine {
         lsn: resting.lsn,
         list: slot,
         group: resting.group,
@@ -150,6 +170,9 @@ fn quarantine_section(slot: u32, list: &List) -> Section<'_> {
         connector: resting.connector,
         boot_since: resting.boot_since,
         from: resting.from,
-    });
-    Section { count: list.queue.len() as u64, items: Box::new(items) }
+    })
+}
+
+fn quarantine_section(slot: u32, list: &List) -> Section<'_> {
+    Section { count: list.queue.len() as u64, items: Box::new(quarantine_items(slot, list)) }
 }

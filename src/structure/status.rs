@@ -5,6 +5,7 @@ use super::Context;
 use super::Structure;
 use super::connector::Connector;
 use super::item::ConnectorState;
+use super::list::List;
 use super::refusal::Refusal;
 use super::request::{Actor, Member, Policy, PortRange};
 use crate::ident::BootMs;
@@ -154,15 +155,7 @@ impl Structure {
 
     /// All lists, by slot.
     pub fn lists(&self) -> impl Iterator<Item = ListView> {
-        self.lists.iter().map(|(slot, list)| ListView {
-            list: slot,
-            target: list.target,
-            open: list.open,
-            policy: list.policy,
-            members: u32::try_from(list.members.len()).expect("at most one per connector"),
-            held_ports: list.held,
-            quarantined_ports: list.quarantined,
-        })
+        self.lists.iter().map(|(slot, list)| list_view(slot, list))
     }
 
     /// How many lists there are, open and closed.
@@ -239,6 +232,18 @@ impl Structure {
     /// [`import`](Self::import), and when granting goes on, all whose quarantine is not empty. Some may be gone by then.
     pub fn take_awakened(&mut self, lists: &mut Vec<u32>) {
         lists.append(&mut self.awakened);
+    }
+}
+
+pub(super) fn list_view(slot: u32, list: &List) -> ListView {
+    ListView {
+        list: slot,
+        target: list.target,
+        open: list.open,
+        policy: list.policy,
+        members: u32::try_from(list.members.len()).expect("at most one per connector"),
+        held_ports: list.held,
+        quarantined_ports: list.quarantined,
     }
 }
 

@@ -34,4 +34,5 @@ mod samples;
 mod stack;
 mod tidy;
 mod verdicts;
+mod web;
 mod who;

@@ -18,6 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("distributor", &["ident", "profile"]),
     ("facility", &["checkpoint", "disk", "ident", "record", "structure", "wal"]),
     ("stack", &["disk", "facility", "ident", "profile", "structure"]),
+    ("shapes", &["ident", "structure"]),
+    ("web", &["facility", "ident", "shapes", "structure"]),
     ("api", &["facility", "ident", "profile", "stack", "structure"]),
 ];
 

@@ -94,7 +94,7 @@ fn has_attached(connector: &Connector, missing: Option<&BTreeSet<&ConnectorName>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sample::items;
+    use crate::shapes::sample::items;
 
     #[test]
     fn who_has_not_attached_since_granting_stopped_is_told_apart() {

@@ -3,13 +3,9 @@
 
 use super::Shown;
 use crate::cli::map::Map;
-use crate::cli::row::Mask;
-use crate::cli::state::List;
-use crate::ident::GroupNumber;
-use crate::ident::PortMask;
 use crate::ident::Target;
+use crate::shapes::groups::groups_json;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// As text, with styles.
@@ -58,30 +54,6 @@ pub(crate) fn json(shown: &Shown) -> Value {
         })
         .collect();
     json!({"structure": shown.state.name.to_string(), "lsn": shown.state.lsn.0, "lists": lists})
-}
-
-fn groups_json(list: &List) -> Vec<Value> {
-    let mut groups: BTreeMap<GroupNumber, (Vec<Value>, PortMask)> = BTreeMap::new();
-    for member in &list.members {
-        for held in &member.grants {
-            let holder = json!({"connector": member.connector.as_str(), "lsn": held.lsn.0, "mask": Mask(held.mask)});
-            groups.entry(held.group).or_default().0.push(holder);
-        }
-    }
-    for ports in &list.quarantine {
-        let mask = &mut groups.entry(ports.group).or_default().1;
-        *mask = mask.or(ports.mask);
-    }
-    let group = |(group, (holders, quarantined)): (GroupNumber, (Vec<Value>, PortMask))| {
-        json!({
-            "group": group.number(),
-            "first": group.port_first(),
-            "last": group.port_last(),
-            "holders": holders,
-            "quarantined": Mask(quarantined),
-        })
-    };
-    groups.into_iter().map(group).collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use super::Shown;
 use crate::cli::columns::Columns;
 use crate::cli::state::List;
-use crate::cli::state::PORTS_PER_LIST;
-use crate::cli::state::State;
+pub(super) use crate::shapes::lists::list_json;
+pub(super) use crate::shapes::lists::ranges_json;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub(crate) fn text(shown: &Shown) -> String {
             list.groups_in_use().to_string(),
             list.held().to_string(),
             list.quarantined().to_string(),
-            free(list).to_string(),
+            list.free().to_string(),
             policy(list),
         ]);
     }
@@ -56,43 +56,6 @@ pub(crate) fn json(shown: &Shown) -> Value {
         "ranges": ranges_json(&shown.state),
         "lists": shown.state.lists.iter().map(list_json).collect::<Vec<_>>(),
     })
-}
-
-/// One list as JSON.
-pub(super) fn list_json(list: &List) -> Value {
-    let stacks: Vec<Value> = list
-        .members
-        .iter()
-        .map(|member| {
-            json!({"connector": member.connector.as_str(), "grants": member.grants.len(), "ports": member.ports()})
-        })
-        .collect();
-    json!({
-        "list": list.slot,
-        "transport": list.target.transport().name(),
-        "dvipa": list.target.dvipa_text(),
-        "state": if list.open { "open" } else { "closed" },
-        "groups_in_use": list.groups_in_use(),
-        "held": list.held(),
-        "quarantined": list.quarantined(),
-        "free": free(list),
-        "quota": list.policy.quota,
-        "reserve": list.policy.reserve,
-        "quarantine_ms": list.policy.quarantine_ms,
-        "clean_up_ms": list.policy.clean_up_ms,
-        "stacks": stacks,
-    })
-}
-
-/// The explicit-bind ranges in force as JSON.
-pub(super) fn ranges_json(state: &State) -> Vec<Value> {
-    let range = |(transport, range): &(crate::ident::Transport, crate::structure::PortRange)| json!({"transport": transport.name(), "first": range.first, "count": range.count});
-    state.ranges.iter().map(range).collect()
-}
-
-/// Neither held nor in quarantine; a profile may still exclude them for a stack.
-fn free(list: &List) -> u32 {
-    PORTS_PER_LIST.saturating_sub(list.held()).saturating_sub(list.quarantined())
 }
 
 fn policy(list: &List) -> String {

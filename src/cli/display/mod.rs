@@ -187,7 +187,7 @@ fn read(selection: &Selection) -> Result<Shown, Failure> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cli::sample::items;
+    use crate::shapes::sample::items;
 
     pub(crate) fn shown() -> Shown {
         Shown { state: State::new(items()), epoch: 3, size_bytes: Some(8 << 20), notices: Vec::new() }

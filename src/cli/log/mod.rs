@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod dump;
-mod names;
 mod shape;
 mod verify;
-mod wall;
 
-pub(crate) use names::Names;
-pub(crate) use wall::rfc3339;
+pub(crate) use crate::shapes::names::Names;
+pub(crate) use crate::shapes::wall;
+pub(crate) use crate::shapes::wall::rfc3339;
 
 use super::exit::Exit;
 use super::exit::Failure;

@@ -21,6 +21,8 @@ use crate::facility::Closed;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Options;
+use crate::web::Ending;
+use crate::web::Web;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -86,8 +88,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         ..Options::default()
     };
     let facility = Arc::new(LocalFacility::open(&args.data, &options)?);
-    let running = match begin(args, &facility, &doors) {
-        Ok(running) => running,
+    let (running, ending) = match begin(args, &facility, &doors) {
+        Ok(begun) => begun,
         Err(failure) => {
             close(facility, args.json)?;
             return Err(failure);
@@ -96,6 +98,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     while !stop.load(Ordering::SeqCst) && !facility.is_failed() {
         std::thread::sleep(LOOK);
     }
+    ending.end();
     let drained = running.stop(DRAIN);
     if drained == Drained::Cut {
         output::tell_warning("some callers were not answered in time: their next attach tells them", args.json);
@@ -106,15 +109,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 }
 
 /// Opens the doors, and says so.
-fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Result<Running, Failure> {
+fn begin(args: &ServeArgs, facility: &Arc<LocalFacility>, doors: &[Door]) -> Result<(Running, Ending), Failure> {
     for warning in &facility.recovery().warnings {
         output::tell_warning(warning, args.json);
     }
     let status = facility.status()?;
     let structure = status.structure.parse().map_err(|_| Failure::told(Exit::Bug, "the store has no valid name"))?;
-    let running = Server::new(Limits::default()).host_local(structure, facility).start(doors).map_err(refused)?;
+    let Web { routes, ending } = Web::new(vec![(structure, Arc::clone(facility))]);
+    let server = Server::new(Limits::default()).host_local(structure, facility).http(routes);
+    let running = server.start(doors).map_err(refused)?;
     told::serving(&args.data, &status, running.doors(), args.json)?;
-    Ok(running)
+    Ok((running, ending))
 }
 
 fn doors(args: &ServeArgs) -> Result<Vec<Door>, Failure> {

@@ -35,6 +35,9 @@ pub(super) fn serving(data: &Path, status: &Status, doors: &[Door], is_json: boo
         let label = if place == 0 { "listens on" } else { "and on" };
         let _ = writeln!(text, "  {label:<10} {door}");
     }
+    if let Some(door) = doors.iter().find(|door| door.starts_with("http")) {
+        let _ = writeln!(text, "  look at    {door}/ in a browser, or {door}/v1/structures");
+    }
     let first = doors.first().map_or("", String::as_str);
     let _ = writeln!(text, "  try        grpcurl -plaintext {} list", first.trim_start_matches("http://"));
     output::print(&text)

@@ -60,13 +60,19 @@ pub(crate) struct Held {
     pub(crate) lsn: Lsn,
     pub(crate) group: GroupNumber,
     pub(crate) mask: PortMask,
+    /// Taken from a stack's report: its lsn is of a history that was lost.
+    pub(crate) adopted: bool,
 }
 
 /// Ports in quarantine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Quarantined {
     pub(crate) group: GroupNumber,
     pub(crate) mask: PortMask,
+    /// The lsn that ended the hold.
+    pub(crate) lsn: Lsn,
+    /// Who held them, if that is known.
+    pub(crate) connector: Option<ConnectorName>,
 }
 
 /// One connector.
@@ -108,6 +114,8 @@ impl State {
         let mut state = Self::default();
         let mut list_places: BTreeMap<u32, usize> = BTreeMap::new();
         let mut connector_places: BTreeMap<u32, usize> = BTreeMap::new();
+        // Those that are forgotten too.
+        let mut names: BTreeMap<u32, ConnectorName> = BTreeMap::new();
         // Membership slot to (place of its list, place in the list, place of its connector).
         let mut member_places: BTreeMap<u32, (usize, usize, usize)> = BTreeMap::new();
         for item in items {
@@ -120,9 +128,12 @@ impl State {
                     let (members, quarantine) = (Vec::new(), Vec::new());
                     state.lists.push(List { slot: list, target, open, policy, members, quarantine });
                 }
-                Item::Connector { state: ConnectorState::Forgotten, .. } => {}
+                Item::Connector { connector, name, state: ConnectorState::Forgotten, .. } => {
+                    names.insert(connector, name);
+                }
                 Item::Connector { connector, name, incarnation, state: now, identity, promise_ms, .. } => {
                     connector_places.insert(connector, state.connectors.len());
+                    names.insert(connector, name.clone());
                     state.connectors.push(Connector {
                         slot: connector,
                         name,
@@ -144,15 +155,16 @@ impl State {
                     members.push(Member { connector: state.connectors[place].name.clone(), grants: Vec::new() });
                     state.connectors[place].lists += 1;
                 }
-                Item::Grant { lsn, member, group, mask, .. } => {
+                Item::Grant { lsn, member, group, mask, number } => {
                     let Some(&(list, member, connector)) = member_places.get(&member) else { continue };
-                    state.lists[list].members[member].grants.push(Held { lsn, group, mask });
+                    state.lists[list].members[member].grants.push(Held { lsn, group, mask, adopted: number == 0 });
                     state.connectors[connector].grants += 1;
                     state.connectors[connector].ports += mask.count();
                 }
-                Item::Quarantine { list, group, mask, .. } => {
+                Item::Quarantine { lsn, list, group, mask, connector, .. } => {
                     if let Some(&list) = list_places.get(&list) {
-                        state.lists[list].quarantine.push(Quarantined { group, mask });
+                        let connector = names.get(&connector).cloned();
+                        state.lists[list].quarantine.push(Quarantined { group, mask, lsn, connector });
                     }
                 }
             }
@@ -182,6 +194,11 @@ impl List {
 
     pub(crate) fn quarantined(&self) -> u32 {
         self.quarantine.iter().map(|ports| ports.mask.count()).sum()
+    }
+
+    /// Neither held nor in quarantine; a profile may still exclude them for a stack.
+    pub(crate) fn free(&self) -> u32 {
+        PORTS_PER_LIST.saturating_sub(self.held()).saturating_sub(self.quarantined())
     }
 
     /// Groups with a port held or in quarantine.
@@ -241,7 +258,7 @@ pub(crate) fn system_and_stack(name: &ConnectorName) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sample::items;
+    use crate::shapes::sample::items;
 
     #[test]
     fn every_port_is_counted_where_it_is() {

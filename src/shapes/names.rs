@@ -8,7 +8,47 @@ use crate::ident::Target;
 use crate::structure::Change;
 use crate::structure::Event;
 use crate::structure::Item;
+use crate::structure::Structure;
 use std::collections::BTreeMap;
+
+/// Who knows names for the numbers that records use.
+pub(crate) trait Naming {
+    /// The name of a connector.
+    fn connector_named(&self, slot: u32) -> Option<&ConnectorName>;
+    /// What a list is for.
+    fn list_named(&self, slot: u32) -> Option<Target>;
+    /// The connector's and the list's number of a membership.
+    fn member_named(&self, slot: u32) -> Option<(u32, u32)>;
+}
+
+impl Naming for Names {
+    fn connector_named(&self, slot: u32) -> Option<&ConnectorName> {
+        self.connector(slot).map(|(name, _)| name)
+    }
+
+    fn list_named(&self, slot: u32) -> Option<Target> {
+        self.list(slot)
+    }
+
+    fn member_named(&self, slot: u32) -> Option<(u32, u32)> {
+        self.member(slot)
+    }
+}
+
+impl Naming for Structure {
+    fn connector_named(&self, slot: u32) -> Option<&ConnectorName> {
+        self.connector_name(slot)
+    }
+
+    fn list_named(&self, slot: u32) -> Option<Target> {
+        self.list_target(slot)
+    }
+
+    fn member_named(&self, slot: u32) -> Option<(u32, u32)> {
+        let (connector, _, target) = self.member_of(slot)?;
+        Some((connector, self.list_by_target(target)?))
+    }
+}
 
 /// A connector's number at present.
 #[derive(Clone, Debug)]
