@@ -66,8 +66,13 @@ pub(crate) fn text(event: &Event, fields: &Fields) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::GroupNumber;
     use crate::ident::Lsn;
+    use crate::ident::PortMask;
+    use crate::ident::Target;
+    use crate::shapes::names::Names;
     use crate::shapes::sample::items;
+    use crate::structure::Change;
 
     fn granted() -> Event {
         let group = GroupNumber::new(700).expect("a group");

@@ -89,6 +89,7 @@ fn a_stream_tells_every_event_once_and_in_order_and_goes_on_where_it_was_left() 
     }
     // A stack that ends is named: its name goes with that event.
     stack.connection.disconnect().expect("disconnected");
+    drop(stack);
     let said = stream.next().expect("said");
     assert_eq!((&said.data["event"], &said.data["connector"]), (&"disconnected".into(), &"SYS1.TCPIP".into()));
     served.stop();
