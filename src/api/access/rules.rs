@@ -180,7 +180,7 @@ impl Peer {
         self.may(Act::ActAsStack)?;
         match &self.name {
             Some(own) if self.role == Role::Stack && own != name => Err(self.denied(
-                &format!("act as stack {name}"),
+                format!("act as stack {name}"),
                 "a stack acts for itself only; that needs a certificate or a uid of that stack, or the role operator",
             )),
             _ => Ok(()),
@@ -200,7 +200,7 @@ impl Peer {
             return Ok(());
         }
         let by: String = by.chars().take(ConnectorName::LENGTH_MAX).collect();
-        Err(self.denied(&format!("vouch as {by:?}"), "an operator with a name vouches by that name, or leaves it out"))
+        Err(self.denied(format!("vouch as {by:?}"), "an operator with a name vouches by that name, or leaves it out"))
     }
 
     fn denied(&self, what: impl fmt::Display, need: impl fmt::Display) -> Denied {

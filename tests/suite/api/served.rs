@@ -51,6 +51,14 @@ impl Served {
     }
 }
 
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A test that failed leaves no process behind; one that ended is ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_killed_service_comes_back_with_what_it_acknowledged_and_one_that_is_told_ends_in_order() {
     let dir = tempfile::tempdir().expect("a directory");
