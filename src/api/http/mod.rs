@@ -51,7 +51,6 @@ struct Turns {
 
 /// `/healthz`, `/readyz` and `/metrics` of what is hosted, for [`Server::http`](super::Server::http);
 /// `meters` are that server's ([`Server::meters`](super::Server::meters)).
-#[must_use]
 pub fn routes(hosted: Vec<(StructureName, Arc<LocalFacility>)>, meters: Arc<ServiceMeters>) -> Router {
     let watched = Watched { hosted, meters, scrapes: Turns::new(), looks: Turns::new() };
     Router::new()

@@ -253,8 +253,8 @@ impl ServiceMeters {
 
     fn count_http(&self, path: &str, status: u16) {
         let step = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let known = |path: &&str| path.strip_prefix('/').is_some_and(|known| known == step);
-        let path = HTTP_PATHS.iter().position(|path| known(&path)).unwrap_or(HTTP_PATHS.len() - 1);
+        let known = |path: &str| path.strip_prefix('/').is_some_and(|known| known == step);
+        let path = HTTP_PATHS.iter().position(|path| known(path)).unwrap_or(HTTP_PATHS.len() - 1);
         let status = HTTP_STATUSES.iter().position(|known| *known == status).unwrap_or(HTTP_STATUSES.len() - 1);
         self.http[path][status].fetch_add(1, Ordering::Relaxed);
     }

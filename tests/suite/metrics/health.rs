@@ -143,9 +143,32 @@ impl DiskFile for GatedFile {
     }
 }
 
-fn gated(dir: &Path) -> (Service, Arc<Gate>) {
+/// A gate that is opened when it is dropped: a test that fails meanwhile ends, too.
+struct Opens(Arc<Gate>);
+
+impl std::ops::Deref for Opens {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for Opens {
+    fn drop(&mut self) {
+        self.0.set(Mood::Works);
+    }
+}
+
+fn gate() -> (Machine, Opens) {
     let gate = Arc::new(Gate::default());
     let machine = Machine { disk: Arc::new(Gated(Arc::clone(&gate))), ..Machine::real() };
+    (machine, Opens(gate))
+}
+
+/// The gate is dropped before the service is.
+fn gated(dir: &Path) -> (Service, Opens) {
+    let (machine, gate) = gate();
     // Small segments: a full disk is felt soon.
     let options = Options { segment_size: 64 << 10, queue_length: 4, ..Options::default() };
     (Service::start_on(&machine, dir, options), gate)
@@ -301,8 +324,7 @@ fn who_is_turned_away_at_a_full_queue_is_counted() {
 #[test]
 fn one_structure_whose_disk_hangs_keeps_nothing_of_another_back() {
     let dir = tempfile::tempdir().expect("a directory");
-    let gate = Arc::new(Gate::default());
-    let machine = Machine { disk: Arc::new(Gated(Arc::clone(&gate))), ..Machine::real() };
+    let (machine, gate) = gate();
     let names: [StructureName; 2] = ["EZBEPORT", "EZBEPORT0121"].map(|name| name.parse().expect("a name"));
     let open = |machine: &Machine, name: StructureName| {
         let options = Options { create: true, structure: Some(name), ..Options::default() };
@@ -311,6 +333,8 @@ fn one_structure_whose_disk_hangs_keeps_nothing_of_another_back() {
     let facilities = [open(&machine, names[0]), open(&Machine::real(), names[1])];
     facilities[1].define(list(1)).expect("defined");
     let service = Service::hosting(names.into_iter().zip(facilities).collect());
+    // Dropped before the service is.
+    let gate = gate;
     gate.set(Mood::Hangs);
     let waits = service.facility.submit(Request::Define { target: list(1) });
     eventually("the sync is at work", || service.facility.readings().sync_pending_us > 0);
@@ -328,4 +352,19 @@ fn one_structure_whose_disk_hangs_keeps_nothing_of_another_back() {
     assert_eq!([of(0), of(1)], [(Some("EZBEPORT"), Some(false)), (Some("EZBEPORT0121"), Some(true))]);
     gate.set(Mood::Works);
     waits.wait().expect("defined after all");
+}
+
+#[test]
+fn a_call_whose_stack_went_is_no_longer_in_flight_though_it_is_at_work() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (service, gate) = gated(dir.path());
+    let remote = service.remote();
+    gate.set(Mood::Hangs);
+    let unanswered = remote.submit(Request::Define { target: list(1) });
+    let in_flight = || service.scrape().value("portplex_stream_calls_in_flight", &[]).expect("told");
+    eventually("the call is at work", || in_flight() == 1.0);
+    drop((unanswered, remote));
+    eventually("nobody waits for it", || in_flight() == 0.0);
+    gate.set(Mood::Works);
+    eventually("it is done all the same", || service.facility.status().expect("told").lists == 1);
 }

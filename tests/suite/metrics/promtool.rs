@@ -2,7 +2,8 @@
 
 use super::{Service, introduction, joined, list};
 use crate::requirements::{Requirement, has};
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -50,6 +51,31 @@ fn the_alerts_fire_when_they_should_and_not_otherwise() {
     }
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/metrics/alerts.test.yml");
     let output = Command::new("promtool").args(["test", "rules"]).arg(tests).output().expect("runs");
+    let told = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&told));
+}
+
+#[test]
+fn promtool_understands_every_expression_of_the_dashboard() {
+    if !has(Requirement::Promtool, "promtool check rules on packaging/grafana-dashboard.json") {
+        return;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/grafana-dashboard.json");
+    let text = std::fs::read_to_string(path).expect("a file of the project");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
+    let targets =
+        dashboard["panels"].as_array().expect("panels").iter().filter_map(|panel| panel["targets"].as_array());
+    for (number, target) in targets.flatten().enumerate() {
+        let expression = target["expr"].as_str().expect("an expression");
+        let expression = expression.replace("$__rate_interval", "5m").replace("$structure", ".*").replace('\'', "''");
+        let _ = write!(rules, "      - record: dashboard:{number}\n        expr: '{expression}'\n");
+    }
+    assert!(rules.lines().count() > 60, "the expressions are read");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("rules.yml");
+    std::fs::write(&file, rules).expect("written");
+    let output = Command::new("promtool").args(["check", "rules"]).arg(file).output().expect("runs");
     let told = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&told));
 }
