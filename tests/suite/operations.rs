@@ -76,7 +76,11 @@ fn longest_piece(attribute: &str) -> String {
 fn every_error_that_an_operator_can_meet_is_quoted() {
     let guide = plain(&guide());
     let mut missing = Vec::new();
-    for (path, name) in [("src/wal/error.rs", "StoreError"), ("src/facility/error.rs", "OpenError")] {
+    for (path, name) in [
+        ("src/wal/error.rs", "StoreError"),
+        ("src/facility/error.rs", "OpenError"),
+        ("src/api/access/tls_error.rs", "TlsError"),
+    ] {
         let found = variants(&read(path), name);
         assert!(found.len() >= 4, "{name} is read: {found:?}");
         for (variant, attribute) in found.iter().filter(|(_, attribute)| attribute != "transparent") {

@@ -100,9 +100,6 @@ fn refusal(denied: &Denied, path: &str) -> Response<Body> {
 fn foreign(peer: &Peer, act: Act, request: &Request<Incoming>) -> Result<(), Denied> {
     let denied =
         |what: &str, need: &str| Denied { who: peer.to_string(), what: what.to_owned(), need: need.to_owned() };
-    if !matches!(act, Act::Page | Act::Change) {
-        return Ok(());
-    }
     let headers = request.headers();
     let is_plain = matches!(peer.how, How::Loopback(_));
     if is_plain && host_of(request).is_some_and(|host| !is_local(host)) {
@@ -111,8 +108,13 @@ fn foreign(peer: &Peer, act: Act, request: &Request<Incoming>) -> Result<(), Den
             "plain HTTP answers to localhost and to addresses only, so that no web page can point a name of its own at it",
         ));
     }
-    let is_from_elsewhere = |value: &str| value != "same-origin" && value != "none";
-    if act == Act::Change && text(headers, "sec-fetch-site").is_some_and(is_from_elsewhere) {
+    // What a page can send anywhere without asking first is a POST, of any bytes to any path.
+    let is_from_elsewhere = match (text(headers, "sec-fetch-site"), text(headers, "origin")) {
+        (Some(site), _) => site != "same-origin" && site != "none",
+        (None, Some(origin)) => origin.split("://").nth(1) != authority_of(request),
+        (None, None) => false,
+    };
+    if act != Act::Page && is_from_elsewhere {
         return Err(denied("change anything from a page of another site", "send it from a page of this service"));
     }
     Ok(())
@@ -123,8 +125,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn host_of(request: &Request<Incoming>) -> Option<&str> {
+    authority_of(request).map(without_port)
+}
+
+/// Name and port to which the request was sent.
+fn authority_of(request: &Request<Incoming>) -> Option<&str> {
     let given = request.uri().authority().map(http::uri::Authority::as_str);
-    given.or_else(|| text(request.headers(), "host")).map(without_port)
+    given.or_else(|| text(request.headers(), "host"))
 }
 
 fn without_port(host: &str) -> &str {
