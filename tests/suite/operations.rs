@@ -8,7 +8,19 @@ use std::fs;
 use std::path::Path;
 
 /// Sections that are about no single state.
-const GENERAL: [&str; 5] = ["Find the section", "Reports", "Warnings at an open", "Backups", "Refusals, one by one"];
+const GENERAL: [&str; 11] = [
+    "Find the section",
+    "Reports",
+    "Warnings at an open",
+    "Backups",
+    "Refusals, one by one",
+    "First run",
+    "Sizing",
+    "Configuration",
+    "The log of the service",
+    "Working on a running service",
+    "Upgrade",
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the project")
