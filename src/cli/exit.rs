@@ -46,7 +46,11 @@ impl Exit {
         (Self::MustDecide, "operator-must-decide", "the store was copied or restored: say which with `store adopt`"),
         (Self::Bug, "bug", "a bug in portplex, or `dev` found duplicates: please report it"),
         (Self::StorageFull, "storage-full", "no room on the file system"),
-        (Self::StorageFailed, "io-failed", "reading or writing failed, an unreadable file too; outcome may be unknown"),
+        (
+            Self::StorageFailed,
+            "io-failed",
+            "reading or writing failed, an unreadable file too, or no service answers; outcome may be unknown",
+        ),
         (Self::Locked, "locked", "another process has the store open"),
     ];
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Sections that are about no single state.
-const GENERAL: [&str; 7] = [
+const GENERAL: [&str; 13] = [
     "The page and JSON",
     "Find the section",
     "Reports",
@@ -16,6 +16,12 @@ const GENERAL: [&str; 7] = [
     "Backups",
     "Refusals, one by one",
     "Metrics and alerts",
+    "First run",
+    "Sizing",
+    "Configuration",
+    "The log of the service",
+    "Working on a running service",
+    "Upgrade",
 ];
 
 fn read(path: &str) -> String {

@@ -43,14 +43,17 @@ pub(super) fn serving(opened: &Opened, doors: &[Door], is_json: bool) -> Result<
         let _ = writeln!(text, "  look at    {door}/ in a browser, or {door}/v1/structures");
     }
     let first = doors.first().map_or("", String::as_str);
+    let proof = if first.starts_with("https://") { " --tls-ca CA --tls-cert CERTIFICATE --tls-key KEY" } else { "" };
     let which = match opened.stores.as_slice() {
         [_] | [] => String::new(),
         [store, ..] => format!(" --structure {}", store.name),
     };
-    let _ = writeln!(text, "  try        portplex store status --service {first}{which}");
-    let _ = writeln!(text, "             portplex log watch --service {first}{which}");
-    if let Some(address) = first.strip_prefix("http://") {
-        let _ = writeln!(text, "             grpcurl -plaintext {address} list");
+    let _ = writeln!(text, "  try        portplex store status --service {first}{which}{proof}");
+    let _ = writeln!(text, "             portplex log watch --service {first}{which}{proof}");
+    if let Some(place) = first.strip_prefix("http://") {
+        let _ = writeln!(text, "             grpcurl -plaintext {place} list");
+    } else if let Some(place) = first.strip_prefix("https://") {
+        let _ = writeln!(text, "             grpcurl -cacert CA -cert CERTIFICATE -key KEY {place} list");
     }
     let _ = writeln!(text, "  to end it  Ctrl-C, or kill {}", std::process::id());
     output::print(&text)

@@ -12,7 +12,7 @@ use crate::cli::service_args::Place;
 use crate::cli::service_args::ServiceArgs;
 use crate::cli::size::counted;
 use crate::facility::Status;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -47,9 +47,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
             let status = operator.client.status(operator.structure)?;
             let notices = notice::of_status(&act.place.argument(), &status);
             if args.json {
-                let mut told = serde_json::to_value(&status).map_err(|error| Failure::Output(error.into()))?;
-                told["notices"] = notice::json(&notices);
-                output::print_json(&told)?;
+                output::print_json(&running_json(&status, &notices))?;
             } else {
                 output::print(&format!("{}{}", notice::banner(&notices), running(&act.place.to_string(), &status)))?;
             }
@@ -74,6 +72,26 @@ fn running(place: &str, status: &Status) -> String {
         let _ = writeln!(text, "  alarm      {}  {}", rfc3339(alarm.wall_ms), alarm.text);
     }
     text
+}
+
+/// The status with its numbers as programs can read them: a store's uuid is a text.
+fn running_json(status: &Status, notices: &[Notice]) -> Value {
+    json!({
+        "structure": status.structure,
+        "store": status.store.to_string(),
+        "epoch": status.epoch,
+        "connectors": status.connectors,
+        "lists": status.lists,
+        "records": status.records,
+        "frames": status.frames,
+        "grants": status.grants,
+        "stop": status.stop,
+        "storage": status.storage,
+        "file_system": status.file_system,
+        "alarms": status.alarms,
+        "recovery": status.recovery,
+        "notices": notice::json(notices),
+    })
 }
 
 fn closed(act: &Act, dir: &Path) -> Result<Exit, Failure> {

@@ -190,7 +190,7 @@ fn who_does_not_answer_is_named() {
         assert!(told.contains("no service answers") && told.contains("nobody"), "{verb:?}: {told}");
     }
     let (_, told) = expect(2, &["store", "status", "--service", "nonsense"]);
-    assert!(told.contains("is neither http://"), "{told}");
+    assert!(told.contains("is neither https://NAME:PORT"), "{told}");
     let (_, told) = expect(2, &["connector", "list"]);
     assert!(told.contains("--service URL"), "{told}");
     let (_, told) = expect(2, &["connector", "list", "/srv/ports", "--service", &socket]);

@@ -42,7 +42,7 @@ fn every_event_comes_once_and_in_order_and_a_watch_goes_on_where_it_was() {
     let third = lines.next().expect("it asked again by itself");
     assert_eq!((&third["event"], &third["connector"]), (&"connected".into(), &"SYS2.TCPIP".into()));
     assert!(third["lsn"].as_u64() > Some(second));
-    assert_eq!(lines.next().expect("a line")["event"], "set-stored");
+    assert_eq!(lines.next().expect("a line")["event"], "allowable-set", "the set is known");
     assert!(lines.next().is_none(), "four were wanted");
     assert!(child.wait().expect("it ends").success());
     served.end();
