@@ -15,8 +15,10 @@ mod error;
 mod events;
 mod fields;
 pub mod rows;
+mod skim;
 
 pub use digest::{ContentDigest, ContentHasher, digest};
 pub use error::RecordError;
 pub use events::{GRANT_SIZE_MAX, RECORD_SIZE_MAX, RECORD_SIZE_MIN, Records, decode_all, encode, kind_name, size_of};
 pub use rows::HistoryRow;
+pub use skim::may_name;

@@ -108,6 +108,31 @@ fn size_of_kind(kind: u8) -> Option<usize> {
     Some(1 + stamp + change)
 }
 
+/// What a record is about, as far as its kind tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skim {
+    /// One group, whose number is at [`GROUP_OFFSET`] of its fields.
+    Group,
+    /// The end of a quarantine.
+    Ready,
+    /// Something else.
+    Other,
+}
+
+/// Where the group's number is in the fields of a record that names one.
+pub(super) const GROUP_OFFSET: usize = 4;
+
+/// What a record with this kind byte is about, the size of its stamp and its own, in bytes.
+pub(super) fn skim(kind: u8) -> Option<(Skim, usize, usize)> {
+    let size = size_of_kind(kind)?;
+    let what = match kind & CHANGE_BITS {
+        GRANTED_WHOLE..=RELEASED_PART | REVOKED_WHOLE..=ADOPTED_PART => Skim::Group,
+        READY => Skim::Ready,
+        _ => Skim::Other,
+    };
+    Some((what, STAMPS[usize::from(kind >> STAMP_SHIFT)], size))
+}
+
 /// The size in bytes of an event's record.
 #[must_use]
 pub fn size_of(event: &Event) -> usize {

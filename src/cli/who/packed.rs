@@ -79,8 +79,9 @@ fn fill(dir: &Path, random: &mut RandomStream) {
     }
 }
 
-/// Packs all that may be packed of a copy, in small packs of small blocks. Returns how many there are.
-fn pack_all(dir: &Path, random: &mut RandomStream) -> usize {
+/// Packs all that may be packed of a copy, in small packs of small blocks, and puts them together if it
+/// should. Returns how many there are.
+fn pack_all(dir: &Path, merges: bool, random: &mut RandomStream) -> usize {
     let disk = Machine::real().disk;
     let lock = wal::lock(&*disk, dir, LockMode::Exclusive).expect("free");
     let mut manifest = wal::survey(&*disk, dir).expect("a store").manifest;
@@ -99,7 +100,8 @@ fn pack_all(dir: &Path, random: &mut RandomStream) -> usize {
     loop {
         let manifest = keeper.manifest();
         let bytes = 40_000 + random.next_u64() % 200_000;
-        let Some(run) = PackRun::next(&manifest, bytes) else { break };
+        let next = PackRun::next(&manifest, bytes);
+        let Some(run) = next.filter(|run| merges || run.first_pack(&manifest).is_none()) else { break };
         let run = run.with_blocks_of(100 + below(random, 900));
         let open = |entry| PackFile::open(&*disk, dir, manifest.uuid, entry).expect("readable");
         let mut roster = match (run.first_pack(&manifest), run.pack_before(&manifest)) {
@@ -133,11 +135,12 @@ fn packed_history_tells_of_every_port_at_every_time_what_the_log_told() {
     println!("PORTPLEX_SEED={seed}");
     let mut random = RandomStream::new(Some(seed));
     let place = TempDir::new().expect("a directory");
-    let [plain, packed] = ["plain", "packed"].map(|name| place.path().join(name));
+    let [plain, packed, merged] = ["plain", "packed", "merged"].map(|name| place.path().join(name));
     fill(&plain, &mut random);
     copy(&plain, &packed);
-    let packs = pack_all(&packed, &mut random);
-    assert!(packs > 2, "{packs} packs");
+    copy(&plain, &merged);
+    let packs = [pack_all(&packed, false, &mut random), pack_all(&merged, true, &mut random)];
+    assert!(packs[0] > 5 && packs[1] > 0 && packs[1] < packs[0], "{packs:?} packs");
     let mut walls = BTreeSet::new();
     let mut records = 0;
     log::walk(&plain, &mut |placed| {
@@ -146,13 +149,15 @@ fn packed_history_tells_of_every_port_at_every_time_what_the_log_told() {
         Ok(())
     })
     .expect("whole");
-    let mut again = 0;
-    log::walk(&packed, &mut |_| {
-        again += 1;
-        Ok(())
-    })
-    .expect("whole");
-    assert_eq!(again, records);
+    for dir in [&packed, &merged] {
+        let mut again = 0;
+        log::walk(dir, &mut |_| {
+            again += 1;
+            Ok(())
+        })
+        .expect("whole");
+        assert_eq!(again, records);
+    }
     let walls: Vec<u64> = walls.into_iter().collect();
     let mut asks = 0;
     for target in 0..targets().len() {
@@ -164,16 +169,17 @@ fn packed_history_tells_of_every_port_at_every_time_what_the_log_told() {
             }
             times.extend([walls[0] - 1, walls[walls.len() - 1] + 9].map(|wall| (Some(WallMs(wall)), 100)));
             for (at, limit) in times {
-                let [from_log, from_packs] = [&plain, &packed].map(|dir| told(&asked(dir, target, port, at, limit)));
-                assert!(
-                    from_log == from_packs,
-                    "{port} at {at:?}, limit {limit}:\n{from_log}\nand packed\n{from_packs}"
-                );
+                let from_log = told(&asked(&plain, target, port, at, limit));
+                for dir in [&packed, &merged] {
+                    let from_packs = told(&asked(dir, target, port, at, limit));
+                    let what = format!("{port} at {at:?}, limit {limit}, {}", dir.display());
+                    assert!(from_log == from_packs, "{what}:\n{from_log}\nand packed\n{from_packs}");
+                }
                 asks += 1;
             }
         }
     }
-    println!("{asks} asked, {records} records in {packs} packs");
+    println!("{asks} asked, {records} records in {packs:?} packs");
 }
 
 fn copy(from: &Path, to: &PathBuf) {

@@ -20,10 +20,12 @@ use crate::cli::log::Names;
 use crate::cli::log::Placed;
 use crate::facility::past;
 use crate::facility::past::Aside;
+use crate::ident::GroupNumber;
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
 use crate::ident::Target;
 use crate::ident::WallMs;
+use crate::record;
 use crate::structure::Change;
 use crate::wal::FrameInfo;
 use crate::wal::StoreError;
@@ -58,18 +60,24 @@ pub(super) struct Past<'a> {
 struct Pack {
     file: PackFile,
     detail: OnceCell<Detail>,
+    marks: OnceCell<Marks>,
 }
 
-/// What a pack tells beside its blocks, as far as it is needed.
+/// Who was there, as a pack tells beside its blocks.
 struct Detail {
     /// Who was there before its first record, and whether that is everybody.
     roster: Vec<Aside>,
     is_complete: bool,
     asides: Vec<Aside>,
-    /// Whether the list is named in it.
-    has_list: bool,
-    /// By block: whether it may be about the port, and whether a quarantine of the list ends in it.
+    /// The numbers that the list has in it.
+    lists: BTreeSet<u32>,
+}
+
+/// What the blocks of a pack are about, by block.
+struct Marks {
+    /// Whether it may be about the port.
     is_about: Vec<bool>,
+    /// Whether a quarantine of the list ends in it.
     is_ready: Vec<bool>,
 }
 
@@ -103,7 +111,7 @@ impl<'a> Past<'a> {
         for (number, entry) in manifest.packs.iter().enumerate().skip(skipped) {
             let file =
                 PackFile::open(&*log.disk, log.dir, manifest.uuid, entry).map_err(|error| damage(number, error))?;
-            packs.push(Pack { file, detail: OnceCell::new() });
+            packs.push(Pack { file, detail: OnceCell::new(), marks: OnceCell::new() });
         }
         let all = packs.iter().enumerate();
         let blocks = all.flat_map(|(pack, file)| (0..file.file.index().blocks.len()).map(move |block| (pack, block)));
@@ -128,7 +136,7 @@ impl<'a> Past<'a> {
             while is_complete && start > 0 && found < wanted {
                 start -= 1;
                 let (pack, block) = self.blocks[start];
-                found += usize::from(self.detail(pack)?.is_about[block]);
+                found += usize::from(self.marks(pack)?.is_about[block]);
             }
             if !is_complete {
                 start = 0;
@@ -137,12 +145,12 @@ impl<'a> Past<'a> {
             if start == 0 || self.is_decided(&followed.tracker) {
                 break followed;
             }
-            wanted *= 4;
+            wanted = self.wanted_next(wanted, &followed.tracker);
         };
         let tracker = &mut followed.tracker;
         if !tracker.has_list {
             for pack in 0..self.packs.len() {
-                tracker.has_list |= self.detail(pack)?.has_list;
+                tracker.has_list |= !self.detail(pack)?.lists.is_empty();
             }
         }
         tracker.first = self.blocks.first().map_or(tracker.first, |place| {
@@ -161,6 +169,14 @@ impl<'a> Past<'a> {
             Some(_) => kept.before.as_ref().is_some_and(is_seen),
             None => kept.has_more() && kept.holds.iter().all(is_seen),
         }
+    }
+
+    /// How many blocks about the port to begin with next: as many as all that is shown may take, by what
+    /// those tell that were read.
+    fn wanted_next(&self, wanted: usize, tracker: &Tracker) -> usize {
+        let holds = tracker.kept.holds.len().max(1);
+        let times = if self.asked.at.is_some() { 4 } else { (5 * self.asked.limit).div_ceil(4 * holds) };
+        wanted.saturating_mul(times.clamp(2, 64))
     }
 
     /// Follows the port from a block on to the end of the log.
@@ -212,7 +228,7 @@ impl<'a> Past<'a> {
     /// Follows the port over one block, reading as little of it as is safe.
     fn follow(&self, tracker: &mut Tracker, place: (usize, usize)) -> Result<(), Damage> {
         let (pack, number) = place;
-        let detail = self.detail(pack)?;
+        let (detail, marks) = (self.detail(pack)?, self.marks(pack)?);
         let (file, block) = (&self.packs[pack].file, self.block(place));
         let from = detail.asides.partition_point(|aside| aside.lsn < block.first);
         let asides = detail.asides[from..].iter().take_while(|aside| aside.lsn <= block.end.lsn);
@@ -220,8 +236,13 @@ impl<'a> Past<'a> {
         let manifest = &self.log.survey.manifest;
         let before = manifest.history_of(file.index().before(number).lsn).map(|history| history.id);
         let begins = before != Some(self.history(block.end.lsn)?);
-        if detail.is_about[number] || begins || (may_rest && detail.is_ready[number]) {
+        if marks.is_about[number] || begins || (may_rest && marks.is_ready[number]) {
+            let group = GroupNumber::of_port(self.asked.port);
             let read = file.read_block(manifest, number, &mut |frame, payload| {
+                if !record::may_name(payload, group, tracker.is_resting()) {
+                    tracker.pass_frame(frame);
+                    return Ok(());
+                }
                 log::each(frame, payload, &mut |placed| {
                     tracker.see(placed);
                     Ok(())
@@ -298,6 +319,16 @@ impl<'a> Past<'a> {
         Ok(found.detail.get_or_init(|| detail))
     }
 
+    fn marks(&self, pack: usize) -> Result<&Marks, Damage> {
+        let found = &self.packs[pack];
+        if let Some(marks) = found.marks.get() {
+            return Ok(marks);
+        }
+        let lists = &self.detail(pack)?.lists;
+        let marks = Marks::read(&found.file, lists, self.asked.port).map_err(|error| self.damage(pack, error))?;
+        Ok(found.marks.get_or_init(|| marks))
+    }
+
     fn block(&self, (pack, block): (usize, usize)) -> &Block {
         &self.packs[pack].file.index().blocks[block]
     }
@@ -329,9 +360,15 @@ impl Detail {
                 _ => None,
             })
             .collect();
+        Ok(Self { roster, is_complete, asides, lists })
+    }
+}
+
+impl Marks {
+    fn read(file: &PackFile, lists: &BTreeSet<u32>, port: u16) -> Result<Self, StoreError> {
         // Those of nobody known are among the keys of any list.
-        let mut about: Vec<u64> = past::port_keys(u32::MAX, asked.port).to_vec();
-        about.extend(lists.iter().flat_map(|list| past::port_keys(*list, asked.port)));
+        let mut about: Vec<u64> = past::port_keys(u32::MAX, port).to_vec();
+        about.extend(lists.iter().flat_map(|list| past::port_keys(*list, port)));
         let ready: Vec<u64> = lists.iter().map(|list| past::ready_key(*list)).collect();
         let (mut is_about, mut is_ready) = (Vec::new(), Vec::new());
         past::read_keys(file, &mut |keys| {
@@ -339,7 +376,7 @@ impl Detail {
             is_about.push(has(&about));
             is_ready.push(has(&ready));
         })?;
-        Ok(Self { roster, is_complete, asides, has_list: !lists.is_empty(), is_about, is_ready })
+        Ok(Self { is_about, is_ready })
     }
 }
 

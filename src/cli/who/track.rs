@@ -459,7 +459,7 @@ impl Tracker {
         }
     }
 
-    fn moment(&mut self, frame: &FrameInfo, lsn: Lsn) -> Moment {
+    pub(super) fn moment(&mut self, frame: &FrameInfo, lsn: Lsn) -> Moment {
         let is_new_history = self.clock.history != Some(frame.history);
         if is_new_history {
             (self.clock.history, self.clock.before) = (Some(frame.history), self.last);
@@ -485,15 +485,6 @@ impl Tracker {
     /// What lists the log names: for the nearest name.
     pub(super) fn targets(&self) -> impl Iterator<Item = Target> + '_ {
         self.names.targets()
-    }
-}
-
-impl Port {
-    fn hold_mut(&mut self) -> Option<&mut Hold> {
-        match self {
-            Self::Held(hold) | Self::Resting(hold) => Some(hold),
-            Self::Free | Self::Unknown { .. } => None,
-        }
     }
 }
 

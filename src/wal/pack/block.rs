@@ -90,12 +90,8 @@ impl Frames {
         self.put_differences(|header| header.epoch, &mut out);
         self.put_differences(|header| header.wall.0, &mut out);
         self.put_differences(behind, &mut out);
-        let start = out.len();
-        out.resize(start + self.payloads.len(), 0);
         let ranges: Vec<Range<usize>> = self.frames.iter().map(|frame| frame.payload.clone()).collect();
-        for (place, from) in places(&ranges).enumerate() {
-            out[start + place] = self.payloads[from];
-        }
+        each_place(&ranges, |from| out.push(self.payloads[from]));
         out
     }
 
@@ -151,9 +147,8 @@ impl Frames {
         }
         let ranges: Vec<Range<usize>> = frames.iter().map(|frame| frame.payload.clone()).collect();
         let mut payloads = vec![0; start];
-        for (place, to) in places(&ranges).enumerate() {
-            payloads[to] = bytes[place];
-        }
+        let mut left = bytes.iter();
+        each_place(&ranges, |to| payloads[to] = left.next().copied().unwrap_or_default());
         Ok(Self { frames, payloads, fields_size })
     }
 
@@ -163,17 +158,21 @@ impl Frames {
     }
 }
 
-/// The order in which the bytes of payloads are written: short ones by size, and of one size by place;
-/// then the long ones as they are.
-fn places(ranges: &[Range<usize>]) -> impl Iterator<Item = usize> + '_ {
+/// Goes over the bytes of payloads in the order in which they are written: short ones by size, and of
+/// one size by place; then the long ones as they are.
+fn each_place(ranges: &[Range<usize>], mut visit: impl FnMut(usize)) {
     let mut by_size: Vec<Vec<usize>> = vec![Vec::new(); PACK_SHORT_PAYLOAD_MAX + 1];
     for range in ranges.iter().filter(|range| range.len() <= PACK_SHORT_PAYLOAD_MAX) {
         by_size[range.len()].push(range.start);
     }
-    let short = by_size.into_iter().enumerate().flat_map(|(size, starts)| {
-        (0..size).flat_map(move |place| starts.clone().into_iter().map(move |start| start + place))
-    });
-    short.chain(ranges.iter().filter(|range| range.len() > PACK_SHORT_PAYLOAD_MAX).flat_map(Clone::clone))
+    for (size, starts) in by_size.iter().enumerate() {
+        for place in 0..size {
+            starts.iter().for_each(|start| visit(start + place));
+        }
+    }
+    for range in ranges.iter().filter(|range| range.len() > PACK_SHORT_PAYLOAD_MAX) {
+        range.clone().for_each(&mut visit);
+    }
 }
 
 fn column(bytes: &mut &[u8], count: usize) -> Option<Vec<u64>> {

@@ -113,10 +113,24 @@ impl PackFile {
     pub fn read_block(&self, manifest: &Manifest, block: usize, sink: &mut FrameSink<'_>) -> Result<(), StoreError> {
         let frames = self.frames(block)?;
         let mut place = self.place(block, &frames)?;
+        let mut known: Option<(FrameInfo, Lsn)> = None;
         for packed in &frames.frames {
             self.go_on(block, &mut place, packed)?;
-            let info = self.info(manifest, block, &place, &packed.header)?;
-            sink(&info, frames.payload(packed))?;
+            let header = &packed.header;
+            let info = match &mut known {
+                Some((info, end)) if header.first < *end => {
+                    let segment = self.index.segments[place.begun - 1].number;
+                    (info.first, info.count, info.durable) = (header.first, header.count, header.durable);
+                    (info.epoch, info.wall, info.boot) = (header.epoch, header.wall, header.boot);
+                    (info.segment, info.offset) = (segment, place.offset);
+                    info
+                }
+                other => {
+                    let end = manifest.history_end(header.first).unwrap_or(Lsn(u64::MAX));
+                    &other.insert((self.info(manifest, block, &place, header)?, end)).0
+                }
+            };
+            sink(info, frames.payload(packed))?;
             place.offset += frame_size(packed.payload.len());
         }
         Ok(())
