@@ -118,7 +118,7 @@ fn a_program_in_a_namespace_has_its_ports_alone() {
         }
         for _ in 0..50 {
             if held.len() as u64 >= level {
-                let oldest = held.pop_front().expect("some");
+                let Some(oldest) = held.pop_front() else { break };
                 give(&mut ask, oldest);
                 continue;
             }
