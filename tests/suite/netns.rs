@@ -85,7 +85,7 @@ fn serve(lab: &Lab, certificates: &Certificates) -> Process {
 fn agent_command(lab: &Lab, place: usize, name: &str, tls: &[String]) -> Command {
     let profile = lab.path("sys.profile");
     let text = format!(
-        "TCPCONFIG TIMEWAITINTERVAL 0 EPHEMERALPORTS 20000 21999\nVIPADYNAMIC\n  VIPADEFINE 255.255.255.0 {DVIPA}\n  \
+        "TCPCONFIG TIMEWAITINTERVAL 0 EPHEMERALPORTS 20000 23999\nVIPADYNAMIC\n  VIPADEFINE 255.255.255.0 {DVIPA}\n  \
          VIPADISTRIBUTE SYSPLEXPORTS {DVIPA} PORT 4035 DESTIP ALL\nENDVIPADYNAMIC\n"
     );
     std::fs::write(&profile, text).expect("written");
