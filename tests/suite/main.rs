@@ -6,6 +6,7 @@
 mod allocations;
 mod api;
 mod attach;
+mod bugs;
 mod checkpoints;
 mod cli;
 mod conformance;
