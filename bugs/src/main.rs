@@ -6,6 +6,7 @@
 //! It works on a copy of the tree in `target/named-bugs` and changes nothing else. Its exit code is 0
 //! only if the sound code passes and every bug is caught.
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the rules of the product; this only runs its tests")]
 
 #[path = "../../tests/suite/bugs/list.rs"]
 mod list;

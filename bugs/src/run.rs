@@ -80,13 +80,15 @@ pub fn build(tree: &Tree) -> Result<Binaries, String> {
 impl Binaries {
     /// Runs the tests of `filter` with the bug called `bug` on; none has an empty name.
     pub fn run(&self, tree: &Tree, bug: &str, filter: &Filter, limit: Duration) -> Result<Ran, String> {
-        let said = tree.said.join(format!("{}-{}-{}", if bug.is_empty() { "sound" } else { bug }, filter.binary, filter.path));
+        let said =
+            tree.said.join(format!("{}-{}-{}", if bug.is_empty() { "sound" } else { bug }, filter.binary, filter.path));
         let failed = |error: std::io::Error| format!("{}: {error}", said.display());
         let out = File::create(&said).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         let start = Instant::now();
         let mut child = Command::new(&self.0[&filter.binary])
             .arg(&filter.path)
+            .args(filter.is_one().then_some("--exact"))
             .current_dir(&tree.dir)
             .env("PORTPLEX_BUG", bug)
             .stdin(Stdio::null())

@@ -53,8 +53,9 @@ fn every_named_bug_names_tests_that_exist() {
         }
         for filter in filters {
             let tests = if filter.binary == "lib" { &lib } else { &suite };
-            let module = format!("{}::", filter.path);
-            if !tests.iter().any(|test| *test == filter.path || test.starts_with(&module)) {
+            let is_meant =
+                |test: &String| if filter.is_one() { *test == filter.path } else { test.starts_with(&filter.path) };
+            if !tests.iter().any(is_meant) {
                 faults.push(format!("{}: no test or module is called `{}`", bug.name, filter.path));
             }
         }

@@ -30,7 +30,8 @@ pub struct Bug {
     /// How the two are joined.
     #[serde(default)]
     pub form: Form,
-    /// What must fail: `lib` or `suite`, and the full name of a test or a module of tests.
+    /// What must fail: `lib` or `suite`, and the full name of a test, or that of a module with `::`
+    /// behind it.
     pub caught_by: Vec<String>,
     /// Whether a test that does not end counts as one that failed.
     #[serde(default)]
@@ -57,8 +58,15 @@ pub enum Form {
 pub struct Filter {
     /// `lib` or `suite`.
     pub binary: String,
-    /// Its path in that binary.
+    /// Its path in that binary; a module's ends with `::`.
     pub path: String,
+}
+
+impl Filter {
+    /// Whether it means one test, and not all of a module.
+    pub fn is_one(&self) -> bool {
+        !self.path.ends_with("::")
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,7 +91,9 @@ impl Bug {
         match (found.next(), found.next()) {
             (Some(at), None) => Ok(at),
             (None, _) => Err(format!("{}: {} has not the text {:?}", self.name, self.file, self.old)),
-            (Some(_), Some(_)) => Err(format!("{}: {} has more than once the text {:?}", self.name, self.file, self.old)),
+            (Some(_), Some(_)) => {
+                Err(format!("{}: {} has more than once the text {:?}", self.name, self.file, self.old))
+            }
         }
     }
 
