@@ -78,8 +78,10 @@ fn work(options: &Options) -> Result<bool, String> {
     if let Some(stranger) = options.only.iter().find(|name| all.iter().all(|bug| bug.name != **name)) {
         return Err(format!("no bug is called `{stranger}`; --list shows all"));
     }
-    let chosen: Vec<&Bug> =
+    let mut chosen: Vec<&Bug> =
         all.iter().filter(|bug| options.only.is_empty() || options.only.contains(&bug.name)).collect();
+    // Their builds take the place of the one that serves all others.
+    chosen.sort_by_key(|bug| bug.form == Form::Patch);
     if options.list {
         chosen.iter().for_each(|bug| println!("{}: {}", bug.name, bug.what));
         return Ok(true);
@@ -149,13 +151,8 @@ fn show(tree: &mut Tree, binaries: &Binaries, bug: &Bug, limit: Duration) -> Res
     let mut missed = None;
     for filter in bug.filters()? {
         let ran = binaries.run(tree, &bug.name, &filter, limit)?;
-        let is_caught = match ran.outcome {
-            Outcome::Failed(_) | Outcome::Died(_) => true,
-            Outcome::Hung => bug.hang,
-            Outcome::Passed(_) => false,
-        };
         let told = format!("{} {}", filter.binary, ran.first.as_ref().unwrap_or(&filter.path));
-        if is_caught {
+        if ran.outcome.is_caught(bug.hang) {
             by.push(told);
         } else {
             missed.get_or_insert(format!("{} {} {}", filter.binary, filter.path, ran.outcome));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+const SIGABRT: i32 = 6;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The two test binaries of one build.
@@ -22,10 +23,23 @@ pub enum Outcome {
     Passed(usize),
     /// So many failed.
     Failed(usize),
-    /// The process died.
-    Died(String),
+    /// The process aborted.
+    Aborted,
     /// It did not end in time.
     Hung,
+    /// It ended in a way that says nothing about the tests.
+    Ended(ExitStatus),
+}
+
+impl Outcome {
+    /// Whether a test said no. A run that was killed or did not get so far has said nothing.
+    pub fn is_caught(&self, may_hang: bool) -> bool {
+        match self {
+            Self::Failed(_) | Self::Aborted => true,
+            Self::Hung => may_hang,
+            Self::Passed(_) | Self::Ended(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -33,7 +47,8 @@ impl fmt::Display for Outcome {
         match self {
             Self::Passed(count) => write!(f, "passes ({count} tests)"),
             Self::Failed(count) => write!(f, "fails ({count} tests)"),
-            Self::Died(how) => write!(f, "died: {how}"),
+            Self::Aborted => f.write_str("aborts"),
+            Self::Ended(status) => write!(f, "ends with {status}"),
             Self::Hung => f.write_str("did not end in time"),
         }
     }
@@ -123,8 +138,8 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
 
 fn outcome(status: Option<ExitStatus>, text: &str) -> Outcome {
     let Some(status) = status else { return Outcome::Hung };
-    if let Some(signal) = status.signal() {
-        return Outcome::Died(format!("by signal {signal}"));
+    if status.signal() == Some(SIGABRT) {
+        return Outcome::Aborted;
     }
     let count = |what: &str| {
         let result = text.lines().rev().find(|line| line.starts_with("test result: "))?;
@@ -135,7 +150,7 @@ fn outcome(status: Option<ExitStatus>, text: &str) -> Outcome {
     match (status.success(), count("passed"), count("failed")) {
         (true, Some(passed), _) => Outcome::Passed(passed),
         (false, _, Some(failed)) if failed > 0 => Outcome::Failed(failed),
-        _ => Outcome::Died(status.to_string()),
+        _ => Outcome::Ended(status),
     }
 }
 
