@@ -7,6 +7,7 @@ mod agent;
 mod allocations;
 mod api;
 mod attach;
+mod bugs;
 mod checkpoints;
 mod cli;
 mod conformance;

@@ -117,6 +117,32 @@ fn one_that_is_due_later_holds_back_those_behind_it() {
 }
 
 #[test]
+fn every_way_out_of_held_begins_a_quarantine_of_full_length() {
+    type Way = fn(&mut Rig, Stack, Grant);
+    let ways: [(&str, Way); 5] = [
+        ("release", |rig, stack, grant| assert_eq!(rig.release(stack, grant, grant.mask), Ok(Answer::Done))),
+        ("leave", |rig, stack, _| {
+            assert_eq!(rig.stack(stack.actor, Body::Leave { member: stack.member }), Ok(Answer::Done));
+        }),
+        ("disconnect", |rig, stack, _| assert_eq!(rig.stack(stack.actor, Body::Disconnect), Ok(Answer::Done))),
+        ("attach of another boot", |rig, _, _| assert!(rig.attach("A", u128::from(b'A'), 2).is_ok())),
+        ("clean-up", |rig, stack, _| {
+            rig.fail("A", stack.actor.incarnation);
+            assert_eq!(rig.clean_up("A", stack.actor.incarnation), Ok(Answer::Done));
+        }),
+    ];
+    for (way, end) in ways {
+        let mut rig = Rig::new();
+        let (a, _) = (rig.ready("A", list(1)), rig.ready("B", list(1)));
+        let grant = rig.acquire(a, 1, 1).unwrap()[0];
+        rig.wait(1_000_000);
+        end(&mut rig, a, grant);
+        assert_eq!(rig.in_use(list(1)), (0, 64), "{way}");
+        assert_eq!(due(&rig, list(1)), Due::At(rig.context.now.plus(120_000)), "{way}");
+    }
+}
+
+#[test]
 fn a_lists_own_policy_sets_its_quarantine() {
     let mut rig = Rig::new();
     let stack = rig.ready("A", list(1));

@@ -285,6 +285,26 @@ fn nothing_is_acknowledged_after_any_call_failed() {
     }
 }
 
+#[test]
+fn after_a_failed_sync_the_log_is_given_up_and_the_disk_is_asked_nothing_more() {
+    let disk = SimDisk::new();
+    make(&disk).unwrap();
+    let (mut appender, _) = open(&disk).unwrap();
+    let _ = work(&mut appender, 0, 1);
+    // The write, then the sync.
+    disk.fail_at(disk.calls() + 1, Fault::Errno(5));
+    let error = appender.append(&[1], 1, WallMs(1), BootMs(1)).unwrap_err();
+    assert!(!matches!(error, StoreError::Poisoned { .. }), "{error}");
+    let calls = disk.calls();
+    assert!(appender.is_given_up());
+    assert_eq!(appender.room(), 0);
+    let error = appender.append(&[1], 1, WallMs(1), BootMs(1)).unwrap_err();
+    assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
+    let error = appender.close(BootMs(2)).unwrap_err();
+    assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
+    assert_eq!(disk.calls(), calls);
+}
+
 /// The state of a flipped store: what it reads as, or a refusal that changed nothing.
 fn read_flipped(disk: &SimDisk) -> Result<Log, StoreError> {
     let before = disk.image();

@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::disk::Access;
+use crate::wal::constants::BLOCK_SIZE;
+use crate::wal::constants::SPARE_SLICE_SIZE;
 use std::collections::BTreeSet;
 
 fn new_store() -> (SimDisk, Appender) {
@@ -69,6 +71,26 @@ fn a_spare_that_is_not_all_zero_or_of_another_size_is_made_anew() {
         log.extend(work(&mut appender, 1, 1).0);
         drop(appender);
         assert_eq!(open(&disk).unwrap().1, log);
+    }
+}
+
+#[test]
+fn a_spare_with_something_in_any_slice_is_filled_with_zeros() {
+    const SIZE: usize = 3 * SPARE_SLICE_SIZE;
+    for place in [BLOCK_SIZE as usize, SPARE_SLICE_SIZE - 1, SPARE_SLICE_SIZE, 2 * SPARE_SLICE_SIZE - 1, SIZE - 1] {
+        let disk = SimDisk::new();
+        let creation = Creation { structure: StructureName::default(), segment_size: SIZE as u64 };
+        init(&disk, dir(), &creation, &Seeds { uuid: StoreUuid(7), receipt_key: [9; 32] }).unwrap();
+        let (mut appender, _) = open(&disk).unwrap();
+        let mut bytes = vec![0; SIZE];
+        bytes[place] = 1;
+        disk.set_bytes(&segment::spare_path(dir()), bytes).unwrap();
+        let (log, _) = work(&mut appender, 0, 1);
+        appender.rotate().unwrap();
+        drop(appender);
+        let taken = disk.bytes(&segment::path(dir(), 2)).unwrap();
+        assert!(taken[BLOCK_SIZE as usize..].iter().all(|byte| *byte == 0), "place {place}");
+        assert_eq!(open(&disk).unwrap().1, log, "place {place}");
     }
 }
 

@@ -104,6 +104,17 @@ fn answers_of_another_life_count_for_nothing() {
 }
 
 #[test]
+fn an_answer_of_another_history_counts_for_nothing() {
+    let memory = Memory::new(5);
+    let (connection, member) = connect(&memory);
+    let position = connection.position();
+    memory.set_history(9);
+    assert_eq!(connection.acquire(member, 1, 1), Err(CallError::Gone), "protocol.md R17");
+    assert_eq!(connection.position(), position, "nor does it say how far this one has seen");
+    assert_eq!(connection.unanswered().len(), 1, "what became of it is told by the next attach");
+}
+
+#[test]
 fn a_lease_counts_from_when_its_renewal_was_sent() {
     let memory = Memory::new(4);
     let (connection, _) = connect(&memory);

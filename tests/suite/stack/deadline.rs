@@ -1,7 +1,7 @@
 //! The lease that was promised, by the stack's own clock.
 
 use super::hand_out::{resting, with};
-use super::memory::{Memory, Mode};
+use super::memory::{Memory, Mode, SLOW_MS};
 use super::{dvipa, local, options, ports, take};
 use portplex::facility::{Clock, SystemClock};
 use portplex::ident::{BootId, BootMs, WallMs};
@@ -44,15 +44,29 @@ fn no_port_is_handed_out_after_the_promised_deadline() {
 
 #[test]
 fn a_renewal_counts_from_when_it_was_sent() {
-    let memory = Memory::new(2);
-    let stack = promising(&memory);
-    memory.pass(20_000);
-    let sent = memory.clock().boot_ms();
-    assert_eq!(stack.renew(), Ok(Some(sent.plus(30_000))));
-    memory.pass(29_999);
-    take(&stack, 1);
-    memory.pass(1);
-    assert_eq!(stack.bind(dvipa(), 0), Err(StackError::LeaseOver { until: sent.plus(30_000) }));
+    type Way = fn(&Stack, BootMs);
+    let ways: [(&str, Way); 2] = [
+        ("by word", |stack, sent| assert_eq!(stack.renew(), Ok(Some(sent.plus(30_000))))),
+        // One sends it, the next one takes up the answer.
+        ("by ticks", |stack, _| {
+            stack.tick();
+            stack.tick();
+        }),
+    ];
+    for (way, renew) in ways {
+        let memory = Memory::new(2);
+        let stack = promising(&memory);
+        memory.pass(20_000);
+        let sent = memory.clock().boot_ms();
+        memory.set(Mode::Slow);
+        renew(&stack, sent);
+        memory.set(Mode::Well);
+        assert_eq!(memory.clock().boot_ms(), sent.plus(SLOW_MS), "{way}: it was asked once");
+        memory.pass(29_999 - SLOW_MS);
+        take(&stack, 1);
+        memory.pass(1);
+        assert_eq!(stack.bind(dvipa(), 0), Err(StackError::LeaseOver { until: sent.plus(30_000) }), "{way}");
+    }
 }
 
 #[test]

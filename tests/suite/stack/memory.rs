@@ -30,7 +30,12 @@ pub(super) enum Mode {
     WrongNumber,
     /// Whatever is new is turned down for want of room.
     Full,
+    /// Renewals are answered [`SLOW_MS`] later.
+    Slow,
 }
+
+/// How long a slow answer takes.
+pub(super) const SLOW_MS: u64 = 4_000;
 
 /// The structure and what is around it; copies are other connections to it.
 #[derive(Clone)]
@@ -139,6 +144,12 @@ impl Memory {
     /// As if another store were served.
     pub(super) fn set_store(&self, store: u128) {
         self.0.lock().store = store;
+    }
+
+    /// As if the present history were another one, with the same incarnations: numbers that come out of
+    /// a restored state are not unique.
+    pub(super) fn set_history(&self, history: u64) {
+        self.0.lock().history = history;
     }
 
     /// As if no position that a stack names had been given by this store.
@@ -294,7 +305,7 @@ impl Facility for Memory {
                 }
                 ticket
             }
-            Mode::Well | Mode::WrongNumber | Mode::Full => {
+            Mode::Well | Mode::WrongNumber | Mode::Full | Mode::Slow => {
                 Ticket::ready(core.execute(&request).map_err(CallError::from))
             }
         }
@@ -333,6 +344,9 @@ impl Facility for Memory {
     }
 
     fn renew(&self, _actor: Actor, number: u64) -> Ticket<Renewal> {
+        if self.mode() == Mode::Slow {
+            self.0.lock().now += SLOW_MS;
+        }
         Ticket::ready(match self.mode() {
             Mode::Lost | Mode::Deaf => Err(CallError::Gone),
             mode => Ok(Renewal { number: number + u64::from(mode == Mode::WrongNumber), promise_ms: 30_000 }),

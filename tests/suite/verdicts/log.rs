@@ -7,8 +7,10 @@ use super::store::SMALL;
 use super::store::Store;
 use super::store::append;
 use super::store::edit;
-use portplex::ident::Lsn;
-use portplex::ident::WallMs;
+use portplex::facility::{LocalFacility, OpenError, Options};
+use portplex::ident::{BootMs, Lsn, WallMs};
+use portplex::record;
+use portplex::structure::{Change, Event, Stamp};
 use portplex::wal::CheckpointEntry;
 use portplex::wal::LogFault;
 use portplex::wal::StoreError;
@@ -244,6 +246,18 @@ fn damage_in_the_frame_above_what_is_proven_gives_exactly_the_state_without_it()
 }
 
 #[test]
+fn a_length_that_no_frame_can_have_is_damage_like_any_other() {
+    for length in [0, 512 * 1_024 + 1, LARGE as u32, u32::MAX] {
+        let (store, log) = Store::with_frames(LARGE, 3, false);
+        store.forget_watermark();
+        edit(&store.segment(1), |bytes| {
+            bytes[3 * BLOCK as usize + 8..][..4].copy_from_slice(&length.to_le_bytes());
+        });
+        drop(store.opens_with(&log[..2].to_vec()));
+    }
+}
+
+#[test]
 fn bytes_further_out_than_one_largest_frame_are_refused() {
     let largest = 528_384;
     for (clean, out) in [(true, largest), (false, largest + 1), (false, LARGE - 4 * BLOCK - 1)] {
@@ -335,4 +349,20 @@ fn a_base_older_than_the_oldest_segment_is_refused() {
     assert!(matches!(error, StoreError::BaseTooOld { .. }), "{error}");
     assert_eq!(store.open(Lsn(FIRST + 5)).unwrap().log.len(), 5);
     assert!(!store.segment(1).exists(), "nothing lists it: removed after the open counted");
+}
+
+#[test]
+fn an_impossible_event_in_a_good_frame_is_refused() {
+    let (store, _) = Store::with_frames(SMALL, 0, true);
+    let mut appender = store.open(Lsn::ZERO).expect("opened").appender;
+    let mut payload = Vec::new();
+    record::encode(&Event { stamp: Stamp::None, change: Change::Deleted { list: 7 } }, &mut payload);
+    let lsn = appender.append(&payload, 1, WallMs(8), BootMs(8)).expect("appended");
+    appender.close(BootMs(9)).expect("closed");
+    let before = store.image();
+    let Err(OpenError::Store(error)) = LocalFacility::open(&store.dir, &Options::default()) else { panic!("opened") };
+    let (_, _, at, fault) = fault_of(error);
+    assert!(matches!(fault, LogFault::Payload(_)), "{fault}");
+    assert_eq!(at, lsn);
+    assert!(store.image() == before, "a refused open changed the directory");
 }
