@@ -49,7 +49,7 @@ impl Exit {
         (
             Self::StorageFailed,
             "io-failed",
-            "reading or writing failed, an unreadable file too, or no service answers; outcome may be unknown",
+            "reading or writing failed, or no service answers; the outcome may be unknown",
         ),
         (Self::Locked, "locked", "another process has the store open"),
     ];

@@ -269,9 +269,12 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read_as_the_same() {
-        let _ = [0, 1, 1_000, 30_000, 61_000, 900_000, 86_400_000, 15_552_000_000].map(Duration::from_millis).map(again);
-        let _ = [0, 1, 1_023, 1_024, 16 << 20, 8 << 30, (1 << 30) + 1].map(Size).map(again);
-        let _ = ["", "a", "with \"marks\" and \\", "ünlü\n"].map(str::to_owned).map(again);
+        [0, 1, 1_000, 30_000, 61_000, 900_000, 86_400_000, 15_552_000_000]
+            .map(Duration::from_millis)
+            .into_iter()
+            .for_each(again);
+        [0, 1, 1_023, 1_024, 16 << 20, 8 << 30, (1 << 30) + 1].map(Size).into_iter().for_each(again);
+        ["", "a", "with \"marks\" and \\", "ünlü\n"].map(str::to_owned).into_iter().for_each(again);
         again(vec!["a".to_owned(), "b, c".to_owned()]);
         again(Some(PathBuf::from("/srv/ports")));
         again(None::<PathBuf>);
