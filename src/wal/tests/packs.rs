@@ -195,7 +195,7 @@ fn a_power_cut_at_any_point_of_packing_loses_no_frame() {
             states += 1;
         }
         if is_done {
-            let packs = survey(&disk, dir()).unwrap().manifest.packs;
+            let packs = survey(&disk.after_kill(), dir()).unwrap().manifest.packs;
             assert_eq!(packs.len(), 1, "they were put together");
             break;
         }
@@ -230,6 +230,8 @@ fn packing_that_fails_at_any_call_loses_nothing_and_is_done_later() {
                 pack_all(&disk, &kept, 20_000).unwrap();
             }
             drop(kept);
+            // Without the fault, if nothing met it.
+            let disk = disk.after_kill();
             assert_eq!(open(&disk).unwrap().1, log, "call {call}, errno {errno}");
             let listed = survey(&disk, dir()).unwrap().manifest.packs.len();
             assert_eq!(names(&disk).len(), listed, "call {call}, errno {errno}: leftovers");
