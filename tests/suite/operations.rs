@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 /// Sections that are about no single state.
-const GENERAL: [&str; 13] = [
+const GENERAL: [&str; 14] = [
+    "Packed history",
     "The page and JSON",
     "Find the section",
     "Reports",

@@ -89,7 +89,8 @@ impl Served {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream.set_read_timeout(Some(SOON)).expect("set");
         let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n{more}\r\n");
+        let host = &self.address;
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: {connection}\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).expect("sent");
         BufReader::new(stream)
     }

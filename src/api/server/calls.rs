@@ -70,6 +70,8 @@ pub(super) struct Peer {
     waiting: FuturesUnordered<Waiting>,
     answers: Answers,
     meters: Arc<ServiceMeters>,
+    /// The peer went, and its calls are counted as in flight no more.
+    has_left: bool,
     _counted: Open,
 }
 
@@ -125,6 +127,7 @@ impl Peer {
             waiting,
             answers,
             meters,
+            has_left: false,
             _counted: counted,
         }
     }
@@ -284,9 +287,18 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Nobody waits for what is at work any more.
+    fn leave(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.meters.answered(self.waiting.len());
+        }
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.meters.answered(self.waiting.len());
+        self.leave();
     }
 }
 
@@ -326,6 +338,7 @@ pub(super) async fn run(
     if converse(&mut peer, calls, stopping).await.is_err() {
         // The peer went: nobody is left who could be told, but what operators did is kept.
         peer.presences.clear();
+        peer.leave();
         while let Some((_, answer, then)) = peer.waiting.next().await {
             peer.heed(then, &answer);
         }

@@ -92,9 +92,18 @@ fn refusal(denied: &Denied, path: &str) -> Response<Body> {
     if is_grpc(path) {
         return Status::permission_denied(denied.to_string()).into_http();
     }
-    let mut response = Response::new(Body::from(format!("{denied}\n")));
+    let (kind, body) = if path == "/v1" || path.starts_with("/v1/") {
+        // A problem as every other one there (RFC 9457).
+        let problem = serde_json::json!({
+            "type": "about:blank", "title": "Forbidden", "status": 403, "detail": denied.to_string(),
+        });
+        ("application/problem+json", problem.to_string())
+    } else {
+        ("text/plain; charset=utf-8", format!("{denied}\n"))
+    };
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::FORBIDDEN;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
 }
 

@@ -80,14 +80,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let notifier = Notifier::of_environment();
     notifier.status("opening the stores");
     let opened = open::all(&config, args.json)?;
+    // Before the first door opens: nothing that happens is missed.
+    let followers = Followers::start(&opened);
     let (running, ending) = match begin(args, &config, &opened) {
         Ok(begun) => begun,
         Err(failure) => {
+            followers.stop();
             opened.close(args.json)?;
             return Err(failure);
         }
     };
-    let followers = Followers::start(&opened);
     notifier.ready(&opened.summary());
     let mut reloading = Reloading::new(args, config, logs);
     while !signals.is_told_to_stop() && !opened.is_failed() {
