@@ -54,8 +54,9 @@
 //!
 //! Found by it, and held by tests below: an attach must give the old incarnation up before the
 //! report is made (a grant that arrives in between is in no report); a refused request's late double
-//! may hold a port that its stack does not know of until its next attach; and an operator's clean-up
-//! after the deadline is as safe as the operator's knowledge where nobody enforces the stop.
+//! may hold a port that its stack does not know of until its next attach; an operator's clean-up
+//! after the deadline is as safe as the operator's knowledge where nobody enforces the stop; and an
+//! operator may end the wait after a power loss while stacks are missing, which is as safe as the disk.
 
 mod check;
 mod facility;
@@ -209,4 +210,15 @@ fn l1_a_late_double_of_a_refused_request_holds_a_port_until_the_next_attach() {
 fn r17_sessions_of_an_earlier_open_are_stopped_by_other_rules_too() {
     holds(scenes::facility_dies().without(&[Off::R17Attach]));
     holds(scenes::restored().without(&[Off::R17Attach]));
+}
+
+/// After a power loss an operator may let granting go on before every stack has attached. If the disk
+/// had lied of the last frame, what is missing is granted again.
+#[test]
+fn an_operator_who_ends_the_wait_after_a_power_loss_trusts_the_disk() {
+    assert_eq!(explore(scenes::hasty_operator()).violation, Some(Violation::TwoKernels));
+    holds(Scene {
+        budget: rules::Budget { resumes: 0, ..scenes::hasty_operator().budget },
+        ..scenes::hasty_operator()
+    });
 }

@@ -13,7 +13,7 @@ const SAFE: &str = "nothing is used twice, lost, freed by a stranger or granted 
 const RECOVERS: &str = "when faults stop a port can be had";
 const KNOWN: &str = "what a stack holds it knows of, once nothing is under way";
 /// A configuration that has more states than that is too large for its time.
-const STATES_MAX: usize = 60_000_000;
+const STATES_MAX: usize = 40_000_000;
 
 /// What an exploration came to.
 #[derive(Debug)]

@@ -253,6 +253,11 @@ pub(super) fn refused() -> Scene {
     Scene { knows: true, ..scene("refused", budget) }
 }
 
+/// An operator who does not wait for the stacks after a power loss.
+pub(super) fn hasty_operator() -> Scene {
+    granted("hasty operator", Budget { acquires: 1, tails: 1, resumes: 1, attaches: 1, ..budget() })
+}
+
 /// How long a configuration may be: `PORTPLEX_LONG=1` takes the long ones too.
 pub(super) fn is_long() -> bool {
     std::env::var("PORTPLEX_LONG").is_ok_and(|value| value == "1")
@@ -273,26 +278,26 @@ pub(super) fn wide() -> Vec<Scene> {
     if is_long() {
         scenes.extend(long());
     }
-    scenes.into_iter().map(|scene| Scene { recovers: 16, ..scene }).collect()
+    // Of two machines with one name one is turned away for good: nothing is promised to it.
+    let recovers = |scene: &Scene| if scene.hosts.len() > 2 { 0 } else { 16 };
+    scenes.into_iter().map(|scene| Scene { recovers: recovers(&scene), ..scene }).collect()
 }
 
 fn long() -> Vec<Scene> {
-    let network =
-        Budget { acquires: 3, releases: 2, retries: 1, doubles: 1, attaches: 1, at_will: 1, ticks: 2, ..budget() };
-    let groups = Budget { acquires: 3, releases: 1, doubles: 1, opens: 1, attaches: 2, ticks: 1, ..budget() };
-    let crashes = Budget { acquires: 2, releases: 1, opens: 1, deaths: 1, boots: 1, attaches: 3, ticks: 1, ..budget() };
-    let leases = Budget { acquires: 2, renewals: 1, suspends: 1, opens: 1, attaches: 2, ticks: 3, ..budget() };
-    let restored =
-        Budget { acquires: 2, releases: 1, copies: 1, restores: 1, resumes: 1, attaches: 4, ticks: 2, ..budget() };
-    let tails = Budget { acquires: 2, tails: 1, resumes: 1, attaches: 3, ticks: 2, ..budget() };
+    let network = Budget { acquires: 2, releases: 1, doubles: 1, attaches: 1, at_will: 1, ticks: 1, ..budget() };
+    let groups = Budget { acquires: 3, releases: 1, doubles: 1, ticks: 1, ..budget() };
+    let crashes = Budget { acquires: 2, releases: 1, opens: 1, deaths: 1, attaches: 2, ticks: 1, ..budget() };
+    let leases = Budget { acquires: 1, suspends: 1, opens: 1, attaches: 1, ticks: 3, ..budget() };
+    let restored = Budget { acquires: 2, restores: 1, resumes: 1, attaches: 3, ticks: 2, ..budget() };
+    let tails = Budget { acquires: 2, tails: 1, attaches: 2, ticks: 2, ..budget() };
     let twins = Budget { acquires: 2, boots: 1, attaches: 2, marks: 1, orders: 1, ticks: 1, ..budget() };
     vec![
-        scene("long: network", network),
         Scene { ports: TWO_GROUPS.to_vec(), hand_max: 2, ..scene("long: two groups", groups) },
-        scene("long: crashes", crashes),
-        enforced("long: leases", leases),
-        scene("long: restored", restored),
-        enforced("long: lost tail", tails),
         Scene { hosts: vec![(0, true), (1, true), (0, false)], ..scene("long: one name twice", twins) },
+        granted("long: leases", leases),
+        scene("long: crashes", crashes),
+        enforced("long: lost tail", tails),
+        scene("long: network", network),
+        Scene { opened: true, begun: vec![Begun::Granted(1)], ..scene("long: restored", restored) },
     ]
 }
