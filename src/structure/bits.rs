@@ -92,6 +92,7 @@ pub(super) struct PortsView<'a> {
 }
 
 /// A set of ports that changes, with its summaries.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ports {
     masks: Box<Masks>,

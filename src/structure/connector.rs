@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 /// One connector. A forgotten one keeps name and incarnation only, and its slot, until no port in
 /// quarantine names it.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Connector {
     pub(super) name: ConnectorName,
@@ -71,6 +72,7 @@ impl Connector {
 }
 
 /// The content of an allowable set, kept once for all connectors that have it.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct AllowableSet {
     pub(super) ports: PortSet,

@@ -59,6 +59,7 @@ impl Masks {
 }
 
 /// The grants and masks of all lists. Numbers in here are nobody else's business.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Holdings {
     grants: Vec<Held>,

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 /// One list. Its cells exist only while a port is held or in quarantine.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) target: Target,

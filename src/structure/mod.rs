@@ -131,6 +131,7 @@ pub enum Decision {
 /// All state of one port space. A value: no file, clock, random source or thread is in it.
 ///
 /// What requests name is found by slot; maps are for what people name.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub struct Structure {
     name: StructureName,

@@ -15,6 +15,7 @@ use crate::ident::Target;
 use crate::ident::Transport;
 
 /// Who uses which port of one transport.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PoolUse {
     /// The range in force: what the pool may give.

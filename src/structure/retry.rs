@@ -25,6 +25,7 @@ pub(super) struct Executed {
 }
 
 /// The requests of one incarnation that may still be repeated: a ring from the lowest open number.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Window {
     lowest: u32,

@@ -7,6 +7,7 @@ use std::ops::IndexMut;
 
 /// Values by slot. Slots are as few as can be: the last one is never vacant, so that two slabs
 /// with the same values in the same slots behave alike, whatever was in them before.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     cells: Vec<Option<T>>,

@@ -30,6 +30,7 @@ mod old_files;
 mod operations;
 mod operator;
 mod profiles;
+mod protocol;
 mod random;
 mod records;
 mod requirements;
