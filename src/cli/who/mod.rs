@@ -7,6 +7,8 @@
 mod gaps;
 mod hold;
 mod kept;
+#[cfg(test)]
+mod packed;
 mod past;
 mod show;
 mod start;

@@ -1,13 +1,14 @@
 //! What packed history tells of a port is what the log told that was packed: every port, at many times.
 #![forbid(unsafe_code)]
 
-use super::PortName;
-use super::WhoArgs;
+use super::find;
 use super::tests::PORTS;
 use super::tests::Stack;
 use super::tests::below;
 use super::tests::targets;
+use crate::api::WhoAsked;
 use crate::cli::log;
+use crate::cli::log::Log;
 use crate::disk::LatchDisk;
 use crate::disk::LockMode;
 use crate::facility;
@@ -20,7 +21,6 @@ use crate::facility::SetClock;
 use crate::facility::past::Roster;
 use crate::ident::BootId;
 use crate::ident::Lsn;
-use crate::ident::Transport;
 use crate::ident::WallMs;
 use crate::structure::Request;
 use crate::wal;
@@ -116,16 +116,15 @@ fn pack_all(dir: &Path, merges: bool, random: &mut RandomStream) -> usize {
     keeper.look(|manifest| manifest.packs.len())
 }
 
-fn asked(dir: &Path, target: usize, port: u16, at: Option<WallMs>, limit: u32) -> WhoArgs {
-    let of = targets()[target].dvipa_text();
-    let port: PortName = format!("{of}:{port}").parse().expect("a port");
-    WhoArgs { port, at, data: dir.to_owned(), transport: Transport::Tcp, limit, json: true }
+fn asked(dir: &Path, target: usize, port: u16, at: Option<WallMs>, limit: u32) -> (PathBuf, WhoAsked) {
+    (dir.to_owned(), WhoAsked { target: targets()[target], port, at, limit })
 }
 
-fn told(args: &WhoArgs) -> String {
-    match args.find() {
+fn told((dir, asked): &(PathBuf, WhoAsked)) -> String {
+    let found = Log::open(dir).and_then(|log| find(&log, asked, &mut |_| {}));
+    match found {
         Ok(found) => format!("{:#}\n{}", found.json(), found.text()),
-        Err(failure) => failure.to_string().replace(args.data.to_str().expect("text"), ""),
+        Err(failure) => failure.to_string().replace(dir.to_str().expect("text"), ""),
     }
 }
 
