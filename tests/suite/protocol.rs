@@ -56,7 +56,9 @@
 //! report is made (a grant that arrives in between is in no report); a refused request's late double
 //! may hold a port that its stack does not know of until its next attach; an operator's clean-up
 //! after the deadline is as safe as the operator's knowledge where nobody enforces the stop; and an
-//! operator may end the wait after a power loss while stacks are missing, which is as safe as the disk.
+//! operator may end the wait after a power loss while stacks are missing, which is as safe as the disk. That wait by itself lasts the longest lease with drift,
+//! without the quarantine that R18 adds after a restore: what a lying disk lost of a stack that does
+//! not come back is granted while the remote side may remember it.
 
 mod check;
 mod facility;
@@ -221,4 +223,11 @@ fn an_operator_who_ends_the_wait_after_a_power_loss_trusts_the_disk() {
         budget: rules::Budget { resumes: 0, ..scenes::hasty_operator().budget },
         ..scenes::hasty_operator()
     });
+}
+
+/// The wait after a power loss ends with the longest lease. A stack that did not come back stopped
+/// then; if the disk had lied of its last grant, those ports have no quarantine.
+#[test]
+fn the_wait_after_a_power_loss_lasts_a_lease_and_no_quarantine() {
+    assert_eq!(explore(scenes::missing_after_a_power_loss()).violation, Some(Violation::Remembered));
 }

@@ -258,6 +258,12 @@ pub(super) fn hasty_operator() -> Scene {
     granted("hasty operator", Budget { acquires: 1, tails: 1, resumes: 1, attaches: 1, ..budget() })
 }
 
+/// A stack that does not come back after a power loss, and a wait that lasts its lease.
+pub(super) fn missing_after_a_power_loss() -> Scene {
+    let budget = Budget { acquires: 1, tails: 1, attaches: 1, ticks: 2, ..budget() };
+    granted("missing after a power loss", budget)
+}
+
 /// How long a configuration may be: `PORTPLEX_LONG=1` takes the long ones too.
 pub(super) fn is_long() -> bool {
     std::env::var("PORTPLEX_LONG").is_ok_and(|value| value == "1")
@@ -289,14 +295,12 @@ fn long() -> Vec<Scene> {
     let crashes = Budget { acquires: 2, releases: 1, opens: 1, deaths: 1, attaches: 2, ticks: 1, ..budget() };
     let leases = Budget { acquires: 1, suspends: 1, opens: 1, attaches: 1, ticks: 3, ..budget() };
     let restored = Budget { acquires: 2, restores: 1, resumes: 1, attaches: 3, ticks: 2, ..budget() };
-    let tails = Budget { acquires: 2, tails: 1, attaches: 2, ticks: 2, ..budget() };
     let twins = Budget { acquires: 2, boots: 1, attaches: 2, marks: 1, orders: 1, ticks: 1, ..budget() };
     vec![
         Scene { ports: TWO_GROUPS.to_vec(), hand_max: 2, ..scene("long: two groups", groups) },
         Scene { hosts: vec![(0, true), (1, true), (0, false)], ..scene("long: one name twice", twins) },
         granted("long: leases", leases),
         scene("long: crashes", crashes),
-        enforced("long: lost tail", tails),
         scene("long: network", network),
         Scene { opened: true, begun: vec![Begun::Granted(1)], ..scene("long: restored", restored) },
     ]
