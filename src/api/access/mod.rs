@@ -1,9 +1,9 @@
 //! Who may do what: roles, how a peer proves who it is, and what it is told if it may not.
 //!
 //! Every connection has a [`Peer`] before its first request is looked at: from a client certificate
-//! ([`tls`]), from the uid on the other end of a unix socket ([`uids`]), or from the role that plain
-//! loopback TCP was given. One table ([`rules`]) says which role may do which act; gRPC and HTTP both ask
-//! it. What operators do, and who is turned away, is one line each in the log ([`audit`]).
+//! (`tls`), from the uid on the other end of a unix socket (`uids`), or from the role that plain
+//! loopback TCP was given. One table (`rules`) says which role may do which act; gRPC and HTTP both ask
+//! it. What operators do, and who is turned away, is one line each in the log (`audit`).
 #![forbid(unsafe_code)]
 
 pub(crate) mod audit;

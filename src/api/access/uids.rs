@@ -45,7 +45,7 @@ impl UidMap {
         self
     }
 
-    /// One more uid, as [`FromStr`] of [`UidRow`] reads it.
+    /// One more uid by a text: `1000=operator`, `1001=stack:SYS1.TCPIP`, `1002=read-only`.
     ///
     /// # Errors
     /// [`UidRowError`].

@@ -385,8 +385,12 @@ async fn converse(
             Err(status) => break Some(status),
         }
     };
-    while let Some(done) = peer.waiting.next().await {
-        peer.answer(done).await?;
+    while !peer.waiting.is_empty() {
+        tokio::select! {
+            biased;
+            Some(done) = peer.waiting.next() => peer.answer(done).await?,
+            () = answers.closed() => return Err(PeerGone),
+        }
     }
     match end {
         Some(status) => answers.send(Err(status)).await.map_err(|_| PeerGone),

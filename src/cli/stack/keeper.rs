@@ -228,10 +228,8 @@ fn adopt(agent: &Agent, stack: &Stack, adopted: &Adopted) -> Result<usize, Stack
         }
         for bound in stack.adopt(local, &in_use)? {
             kept += 1;
-            if let Err(super::book::Full(given)) = agent.book.keep(Given::Bound(bound), agent.now()) {
-                // Its socket is there: it stays in use, for good.
-                drop(given);
-            }
+            // Where the book is full its socket is there all the same: it stays in use, for good.
+            let _ = agent.book.keep(Given::Bound(bound), agent.now());
         }
     }
     Ok(kept)

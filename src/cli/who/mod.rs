@@ -183,7 +183,7 @@ fn read(log: &Log<'_>, asked: &WhoAsked, warn: &mut dyn FnMut(String)) -> Result
         };
         match damage.packs {
             Some(packs) if packs > skipped => skipped = packs,
-            _ => break damage.failure,
+            _ => break *damage.failure,
         }
         let lsn = manifest.packs[skipped - 1].end.lsn;
         warn(format!("nothing up to lsn {lsn} is known: {}", damage.failure));

@@ -181,6 +181,6 @@ fn packed_history_tells_of_every_port_at_every_time_what_the_log_told() {
     println!("{asks} asked, {records} records in {packs:?} packs");
 }
 
-fn copy(from: &Path, to: &PathBuf) {
+fn copy(from: &Path, to: &Path) {
     facility::backup_closed(&Machine::real(), from, to).expect("copied");
 }

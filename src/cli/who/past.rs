@@ -92,14 +92,14 @@ pub(super) struct Followed {
 
 /// What went wrong, and where the history behind it begins.
 pub(super) struct Damage {
-    pub(super) failure: Failure,
+    pub(super) failure: Box<Failure>,
     /// How many of the oldest packs cannot be used; `None` if it is no pack's fault.
     pub(super) packs: Option<usize>,
 }
 
 impl From<Failure> for Damage {
     fn from(failure: Failure) -> Self {
-        Self { failure, packs: None }
+        Self { failure: Box::new(failure), packs: None }
     }
 }
 
@@ -388,7 +388,7 @@ fn moment_after(block: &Block) -> Moment {
 
 fn damage(pack: usize, error: StoreError) -> Damage {
     let is_damage = matches!(error, StoreError::CorruptPack { .. } | StoreError::Io { .. });
-    Damage { packs: is_damage.then_some(pack + 1), failure: error.into() }
+    Damage { packs: is_damage.then_some(pack + 1), failure: Box::new(error.into()) }
 }
 
 /// The frame of a record beside the blocks, as far as a reader of it asks.
