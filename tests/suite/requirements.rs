@@ -14,7 +14,7 @@ pub(crate) enum Requirement {
     Loop,
     /// strace, and being allowed to trace one's own children.
     Strace,
-    /// Root, and `ip` that makes network namespaces.
+    /// Root, `ip` that makes network namespaces, and python3.
     Netns,
     /// systemd-analyze, which knows unit files.
     Systemd,
@@ -43,6 +43,7 @@ impl Requirement {
             Self::Strace if !runs("strace", &["-o", "/dev/null", "true"]) => Some("strace does not run"),
             Self::Netns if !rustix::process::geteuid().is_root() => Some("not root"),
             Self::Netns if !runs("ip", &["-V"]) => Some("no ip (iproute2)"),
+            Self::Netns if !runs("python3", &["-V"]) => Some("no python3"),
             Self::Netns if !runs("unshare", &["-n", "true"]) => Some("no network namespaces here"),
             Self::Systemd if !runs("systemd-analyze", &["--version"]) => Some("no systemd-analyze"),
             Self::Promtool if !runs("promtool", &["--version"]) => Some("no promtool"),

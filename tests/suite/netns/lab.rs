@@ -1,11 +1,15 @@
 //! Three network namespaces on one bridge: made by the test, removed on every path.
 
+use crate::agent::Process;
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub const ADDRESS_OF_SERVICE: &str = "10.77.0.1";
 pub const PORT_OF_SERVICE: u16 = 7_678;
+/// Where the service is reached by the slow way.
+pub const PORT_OF_RELAY: u16 = 7_679;
 
 /// Places: 0 is the facility's.
 const PLACES: usize = 3;
@@ -77,25 +81,30 @@ impl Lab {
         ip(&["link", "set", &self.link(place), "down"]);
     }
 
-    /// Late and jittery, where the kernel can do that.
-    pub fn slow(&self, place: usize) {
-        let link = self.link(place);
-        let mut command = Command::new("tc");
-        command.args(["qdisc", "add", "dev", &link, "root", "netem", "delay", "150ms", "100ms"]);
-        let done = command.output();
-        if !done.is_ok_and(|output| output.status.success()) {
-            crate::requirements::say(
-                "NOT TESTED: a slow link: this kernel or machine has no netem; links flap instead",
-            );
-        }
+    /// A relay in the facility's namespace: few kernels have netem, and this delays as well as that.
+    pub fn relay(&self) -> Process {
+        self.delay("0 0");
+        let (from, to) = (PORT_OF_RELAY.to_string(), PORT_OF_SERVICE.to_string());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/netns/relay.py");
+        let mut command = self.within(0, "python3");
+        command.arg(script).args([&from, &to, ADDRESS_OF_SERVICE]).arg(self.path("delays"));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("read");
+        assert_eq!(line, "ready\n");
+        Process(child)
+    }
+
+    /// How late the relay passes bytes on: at least, and how much more at random, ms.
+    pub fn delay(&self, delays: &str) {
+        // In one step: it is read at any moment.
+        let new = self.path("delays.new");
+        std::fs::write(&new, delays).and_then(|()| std::fs::rename(&new, self.path("delays"))).expect("written");
     }
 
     /// As it was.
     pub fn heal(&self, place: usize) {
-        let link = self.link(place);
-        // There is none unless the link was slowed down.
-        let _ = Command::new("tc").args(["qdisc", "del", "dev", &link, "root"]).output();
-        ip(&["link", "set", &link, "up"]);
+        ip(&["link", "set", &self.link(place), "up"]);
     }
 }
 
