@@ -63,3 +63,49 @@ impl Tuned {
         *self.0.write() = Tuning { queue_length: tuning.queue_length.min(QUEUE_LENGTH_MAX), ..tuning };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facility::CallError;
+    use crate::facility::Facility;
+    use crate::facility::LocalFacility;
+    use crate::ident::Lsn;
+    use crate::ident::Target;
+    use crate::ident::Transport;
+    use crate::structure::Refusal;
+    use std::time::Instant;
+
+    #[test]
+    fn what_is_tuned_counts_from_then_on() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let options = Options { create: true, ..Options::default() };
+        let facility = LocalFacility::open(dir.path().join("store"), &options).unwrap();
+        let list = |last: u8| Target::List(format!("10.1.1.{last}").parse().unwrap(), Transport::Tcp);
+        let policy_of = |last: u8| {
+            let mut watch = facility.watch().unwrap();
+            let structure = watch.snapshot().unwrap();
+            structure.lists().find(|view| view.target == list(last)).unwrap().policy
+        };
+        facility.define(list(1)).unwrap();
+        let policy = Policy { quota: 640, ..Policy::default() };
+        facility.tune(Tuning { policy, ..options.tuning() });
+        facility.define(list(2)).unwrap();
+        assert_eq!((policy_of(1), policy_of(2)), (Policy::default(), policy));
+
+        facility.tune(Tuning { queue_length: 0, ..options.tuning() });
+        assert_eq!(facility.status().err(), Some(CallError::Refused(Refusal::Overloaded)));
+        facility.tune(options.tuning());
+        facility.status().unwrap();
+
+        assert_eq!(facility.checkpoint_lsn(), Lsn::ZERO);
+        facility.tune(Tuning { checkpoint_interval: Duration::ZERO, ..options.tuning() });
+        facility.define(list(3)).unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        while facility.checkpoint_lsn() == Lsn::ZERO {
+            assert!(Instant::now() < until, "a checkpoint is due at once");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        facility.close().unwrap();
+    }
+}
