@@ -5,25 +5,20 @@ use super::EVENTS_KEPT;
 use super::Followed;
 use super::IDLE_MS;
 use super::Unreadable;
-use crate::facility::Connection;
+use crate::facility::Facility;
 use crate::facility::LocalFacility;
 use crate::facility::Machine;
 use crate::facility::Options;
 use crate::facility::SetClock;
 use crate::facility::WATCH_EVENTS_MAX;
 use crate::ident::BootId;
-use crate::ident::ConnectorName;
-use crate::ident::GroupNumber;
-use crate::ident::Identity;
 use crate::ident::Lsn;
-use crate::ident::MachineId;
-use crate::ident::PortSet;
-use crate::ident::ProcessId;
 use crate::ident::StructureName;
 use crate::ident::Target;
 use crate::ident::Transport;
-use crate::structure::Introduction;
 use crate::structure::Item;
+use crate::structure::Policy;
+use crate::structure::Request;
 use crate::web::hosted::Hosted;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,25 +34,17 @@ fn open(dir: &Path, clock: &Arc<SetClock>) -> Arc<LocalFacility> {
     Arc::new(LocalFacility::open_on(&Machine { clock, ..Machine::real() }, dir, &options).expect("opens"))
 }
 
-fn connect(facility: &Arc<LocalFacility>, stack: &str) -> Connection {
-    let name = ConnectorName::new(stack).expect("valid");
-    let identity = Identity { machine: MachineId(1), boot: BootId(1), process: ProcessId(1) };
-    let connection = facility.connect(Introduction { name, identity, promise_ms: 0, enforced: false });
-    let connection = connection.expect("connected");
-    let mut ports = PortSet::empty();
-    ports.insert_range(1, u16::MAX);
-    connection.set_allowable(Transport::Tcp, ports).expect("set");
-    connection
-}
-
-/// Takes every group and gives it back, until so many events have happened.
-fn churn(facility: &Arc<LocalFacility>, connection: &Connection, events: usize) {
+/// Changes a list's policy until so many events have happened: many at a time, for each frame is a sync.
+fn churn(facility: &LocalFacility, events: usize) {
     let target = Target::List("10.1.1.1".parse().expect("valid"), Transport::Tcp);
+    facility.define(target).expect("defined");
     let until = facility.durable().0 + events as u64;
     while facility.durable().0 < until {
-        let member = connection.join(target).expect("joined").value.member;
-        connection.acquire(member, 1, GroupNumber::COUNT).expect("granted");
-        connection.leave(member).expect("left");
+        // Never the policy that is in force already.
+        let base = u32::try_from(facility.durable().0).expect("a young store");
+        let set = |more| Request::SetPolicy { target, policy: Policy { quota: base + more, ..Policy::default() } };
+        let tickets: Vec<_> = (1..=10_000.min(events as u32)).map(|more| facility.submit(set(more))).collect();
+        tickets.into_iter().for_each(|ticket| drop(ticket.wait().expect("set")));
     }
 }
 
@@ -82,13 +69,12 @@ fn as_it_is(facility: &LocalFacility) -> Vec<Item> {
 fn a_copy_that_fell_too_far_behind_is_made_anew_and_streams_hear_of_the_gap() {
     let dir = TempDir::new().expect("a directory");
     let facility = open(&dir.path().join("store"), &Arc::new(SetClock::new(BootId(1), 1_000)));
-    let connection = connect(&facility, "SYS1.TCPIP");
     let followed = Followed::start(&facility).expect("begun");
     let reading = followed.at_least(facility.durable()).ok().expect("reached");
     let mut stream = followed.subscribe(None);
     let before = stream.reached;
     // Whoever reads the copy holds up its thread.
-    churn(&facility, &connection, WATCH_EVENTS_MAX + EVENTS_KEPT);
+    churn(&facility, WATCH_EVENTS_MAX + EVENTS_KEPT);
     drop(reading);
     assert!(copied(&followed, &facility) == as_it_is(&facility), "the copy is exact again");
     assert!(followed.subscribe(Some(before)).has_gap, "what came in between is not kept");
@@ -102,13 +88,12 @@ fn a_copy_that_nobody_asks_for_goes_and_the_next_question_has_a_new_one() {
     let dir = TempDir::new().expect("a directory");
     let clock = Arc::new(SetClock::new(BootId(1), 1_000));
     let facility = open(&dir.path().join("store"), &clock);
-    let connection = connect(&facility, "SYS1.TCPIP");
     let hosted = Hosted::new(StructureName::default(), Arc::clone(&facility), None);
     let lsn = || hosted.read(|view| Ok(view.copy.structure.lsn())).expect("read");
     assert_eq!(lsn(), facility.durable());
     let first = hosted.followed().expect("it stands");
     clock.advance(IDLE_MS);
-    churn(&facility, &connection, 1);
+    churn(&facility, 1);
     assert_eq!(lsn(), facility.durable(), "asked in time");
     assert!(Arc::ptr_eq(&first, &hosted.followed().expect("it stands")), "the same copy still");
     clock.advance(IDLE_MS + 1);
@@ -118,7 +103,7 @@ fn a_copy_that_nobody_asks_for_goes_and_the_next_question_has_a_new_one() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(first.copy.read().is_none(), "its memory is free");
-    churn(&facility, &connection, 1);
+    churn(&facility, 1);
     assert_eq!(lsn(), facility.durable());
     let second = hosted.followed().expect("it stands");
     assert!(!Arc::ptr_eq(&first, &second), "a new copy");

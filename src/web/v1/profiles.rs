@@ -90,12 +90,12 @@ fn displayed(hosted: &Hosted, report: Report, stack: Option<&ConnectorName>) -> 
 
 /// Only what is said of one stack; a DVIPA of which nothing is said goes.
 fn keep(body: &mut Value, is_of: impl Fn(&Value) -> bool) {
-    if let Some(stacks) = body["stacks"].as_array_mut() {
+    if let Some(stacks) = body.get_mut("stacks").and_then(Value::as_array_mut) {
         stacks.retain(&is_of);
     }
-    if let Some(dvipas) = body["dvipas"].as_array_mut() {
+    if let Some(dvipas) = body.get_mut("dvipas").and_then(Value::as_array_mut) {
         dvipas.retain_mut(|dvipa| {
-            let stacks = dvipa["stacks"].as_array_mut();
+            let stacks = dvipa.get_mut("stacks").and_then(Value::as_array_mut);
             stacks.is_some_and(|stacks| {
                 stacks.retain(&is_of);
                 !stacks.is_empty()

@@ -89,6 +89,8 @@ fn displays_and_explanations_are_those_of_the_verbs() {
     let only = found(&served, "/profiles/vipadyn?stack=SYS2.TCPIP");
     let rows = only["dvipas"].as_array().expect("rows").iter().flat_map(|dvipa| dvipa["stacks"].as_array());
     assert!(rows.flatten().all(|row| row["stack"] == "SYS2.TCPIP"), "{only}");
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&only), keys(&shown[1]), "a filter changes no other key");
 
     for (rest, status, code) in [
         ("/profiles/vdpt?stack=SYS7.TCPIP", 404, "unknown-stack"),
@@ -105,7 +107,7 @@ fn displays_and_explanations_are_those_of_the_verbs() {
         assert_eq!((got, &body["type"]), (status, &format!("urn:portplex:problem:{code}").into()), "{rest}: {body}");
     }
     let (_, body) = get(&served, &format!("{AT}/explain?what=SYS1.TCPIQ"));
-    assert!(body["detail"].as_str().is_some_and(|text| text.contains("did you mean SYS1.TCPIP?")), "{body}");
+    assert!(body["detail"].as_str().is_some_and(|text| text.contains("did you mean SYS1.TCPIP")), "{body}");
     let (_, body) = get(&served, &format!("{AT}/explain?what={}", "A".repeat(2_000)));
     assert!(body.to_string().len() < 600, "what was asked is not repeated at length: {body}");
     drop((one, two, remote));
