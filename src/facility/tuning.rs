@@ -77,6 +77,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "it waits for a condition")]
     fn what_is_tuned_counts_from_then_on() {
         let dir = tempfile::TempDir::new().unwrap();
         let options = Options { create: true, ..Options::default() };

@@ -1,5 +1,6 @@
 //! A copy that fell behind, and one that nobody asked: each is made anew, exact.
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "tests wait for conditions")]
 
 use super::EVENTS_KEPT;
 use super::Followed;
