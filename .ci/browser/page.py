@@ -315,8 +315,12 @@ def as_displayed(watched, service):
     """What the page showed last is what `portplex display` says of the closed store."""
     page = watched.page
     expect(page.locator("#line")).to_have_attribute("data-state", "live")
-    page.wait_for_timeout(1_500)
-    lsn, shown = digits(page.locator("#asof").inner_text().split()[-1]), lists_shown(page)
+    as_of = lambda: digits(page.locator("#asof").inner_text().split()[-1])
+    for _ in range(120):
+        page.wait_for_timeout(500)
+        if as_of() == watched.json("/ranges")["lsn"]:
+            break
+    lsn, shown = as_of(), lists_shown(page)
     states = {row.locator("td").first.inner_text(): "failed-persistent" in row.inner_text() for row in page.locator("#stacks tbody tr").all()}
     signs = page.locator("#map [role=option]").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     check("the service ends in order with a page open", service.stop() == 0)
