@@ -10,6 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from scene import LONG, LONG_DVIPA, Scene
 from service import Service
+from stacks import Stack
 
 HERE = pathlib.Path(__file__).parent
 LOOK = (HERE / "look.js").read_text()
@@ -267,6 +268,43 @@ def empty(browser, work, shots):
         service.kill()
 
 
+def chosen(browser, work):
+    """Two subplexes of one service: each is shown for itself."""
+    service = Service(work / "two", "EZBEPORT1121", beside="EZBEPORT1221").start()
+    try:
+        one = Stack(service.door, "EZBEPORT1121", "SYS1.TCPIP")
+        two = Stack(service.door, "EZBEPORT1221", "SYS2.TCPIP")
+        one.acquire("10.1.1.1", 3)
+        two.acquire("10.2.2.2", 5)
+        watched = Watched(browser, service, viewport=WIDE)
+        page = watched.open()
+        pick, lists, stacks = page.locator("#structure"), page.locator("#lists tbody"), page.locator("#stacks tbody")
+        expect(lists).to_contain_text("10.1.1.1")
+        names = pick.locator("option").all_inner_texts()
+        check("every structure can be chosen", pick.is_enabled() and names == ["EZBEPORT1121", "EZBEPORT1221"], names)
+        pick.select_option("EZBEPORT1221")
+        expect(lists).to_contain_text("10.2.2.2")
+        expect(stacks).to_contain_text("SYS2.TCPIP")
+        check("of the other one nothing is left", "10.1.1.1" not in lists.inner_text() and "SYS1" not in stacks.inner_text())
+        check("its 320 ports are shown", "320" in lists.inner_text(), lists.inner_text())
+        check("the address says which", "EZBEPORT1221" in page.url, page.url)
+        one.acquire("10.1.1.9", 1)
+        two.acquire("10.2.2.9", 1)
+        expect(lists).to_contain_text("10.2.2.9")
+        check("what happens in the other one does not come in", "10.1.1.9" not in lists.inner_text())
+        page.reload()
+        expect(lists).to_contain_text("10.2.2.9")
+        check("it is still chosen after a reload", pick.input_value() == "EZBEPORT1221", pick.input_value())
+        pick.focus()
+        page.keyboard.press("ArrowUp")
+        expect(lists).to_contain_text("10.1.1.9")
+        check("it is chosen by keys too", pick.input_value() == "EZBEPORT1121" and "10.2.2" not in lists.inner_text())
+        watched.end()
+        check("a service of two ends in order", service.stop() == 0)
+    finally:
+        service.kill()
+
+
 def headers(service):
     with urllib.request.urlopen(service.url) as answer:
         policy = answer.headers["content-security-policy"]
@@ -277,8 +315,12 @@ def as_displayed(watched, service):
     """What the page showed last is what `portplex display` says of the closed store."""
     page = watched.page
     expect(page.locator("#line")).to_have_attribute("data-state", "live")
-    page.wait_for_timeout(1_500)
-    lsn, shown = digits(page.locator("#asof").inner_text().split()[-1]), lists_shown(page)
+    as_of = lambda: digits(page.locator("#asof").inner_text().split()[-1])
+    for _ in range(120):
+        page.wait_for_timeout(500)
+        if as_of() == watched.json("/ranges")["lsn"]:
+            break
+    lsn, shown = as_of(), lists_shown(page)
     states = {row.locator("td").first.inner_text(): "failed-persistent" in row.inner_text() for row in page.locator("#stacks tbody tr").all()}
     signs = page.locator("#map [role=option]").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     check("the service ends in order with a page open", service.stop() == 0)
@@ -303,6 +345,7 @@ def main(work, shots):
     service = Service(work / "data")
     (work / "data").mkdir()
     (work / "empty").mkdir()
+    (work / "two").mkdir()
     with sync_playwright() as playwright:
         chromium = shutil.which(os.environ.get("PORTPLEX_CHROMIUM", "chromium"))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -324,6 +367,7 @@ def main(work, shots):
             watched.faults = [fault for fault in watched.faults if "ERR_" not in fault]
             watched.end()
             empty(browser, work, shots)
+            chosen(browser, work)
         finally:
             service.kill()
             browser.close()

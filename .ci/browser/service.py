@@ -9,13 +9,23 @@ BINARY = os.environ.get("PORTPLEX_BINARY", "target/debug/portplex")
 
 
 class Service:
-    def __init__(self, dir, structure="EZBEPORT1121"):
+    def __init__(self, dir, structure="EZBEPORT1121", beside=None):
+        """`beside` is a second structure, in a store of its own."""
         self.dir, self.structure, self.listen = pathlib.Path(dir) / "store", structure, "127.0.0.1:0"
+        self.beside = beside
         self.process = None
 
     def start(self):
-        arguments = [BINARY, "serve", "--json", "--data", str(self.dir), "--listen", self.listen]
-        if not self.dir.exists():
+        arguments = [BINARY, "serve", "--json", "--listen", self.listen]
+        if self.beside:
+            places = {self.structure: self.dir, self.beside: self.dir.with_name("beside")}
+            tables = [f'[[structure]]\nname = "{name}"\ndata = "{place}"\n' for name, place in places.items()]
+            file = self.dir.with_name("portplex.toml")
+            file.write_text("init = true\n" + "".join(tables))
+            arguments += ["--config", str(file)]
+        else:
+            arguments += ["--data", str(self.dir)]
+        if not self.beside and not self.dir.exists():
             arguments += ["--init", "--vtam-group", self.structure[8:10], "--tcp-group", self.structure[10:12]]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()

@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::readings::CheckpointReadings;
 use super::recovery;
 use super::recovery::Base;
+use super::tuning::Tuned;
 use crate::checkpoint;
 use crate::checkpoint::CheckpointError;
 use crate::disk::Disk;
@@ -66,6 +67,7 @@ pub(crate) struct Checkpointer {
     pub(super) dir: PathBuf,
     pub(super) keeper: Arc<ManifestKeeper>,
     pub(super) options: Options,
+    pub(super) tuned: Arc<Tuned>,
     /// One at a time; also held while log and checkpoints are read, so that nothing is retired then.
     pub(super) work: Mutex<()>,
     /// How far the log may be read.
@@ -114,6 +116,7 @@ impl Checkpointer {
             dir,
             keeper,
             options: options.clone(),
+            tuned: Arc::new(Tuned::new(options)),
             work: Mutex::new(()),
             progress: Arc::new(Progress::new(appender)),
             alarms: Arc::clone(alarms),
@@ -134,8 +137,8 @@ impl Checkpointer {
     }
 
     /// How many bytes of log make one due.
-    pub(crate) const fn log_bytes_due(&self) -> u64 {
-        self.options.checkpoint_log_bytes
+    pub(crate) fn log_bytes_due(&self) -> u64 {
+        self.tuned.now().checkpoint_log_bytes
     }
 
     /// Whether one is due.
@@ -146,8 +149,9 @@ impl Checkpointer {
         }
         let log_bytes = self.logged().saturating_sub(last.logged);
         let age_ms = self.machine.clock.boot_ms().0.saturating_sub(last.at.0);
-        log_bytes >= self.options.checkpoint_log_bytes
-            || u128::from(age_ms) >= self.options.checkpoint_interval.as_millis()
+        let tuning = self.tuned.now();
+        log_bytes >= tuning.checkpoint_log_bytes
+            || u128::from(age_ms) >= tuning.checkpoint_interval.as_millis()
             || self.keeper.look(|manifest| segments_above(manifest, last.lsn)) > SEGMENTS_MAX
     }
 
@@ -308,7 +312,7 @@ impl Checkpointer {
 
     /// On a full disk: history that no recovery needs goes before its time.
     pub(crate) fn yield_history(&self) -> Result<(), StoreError> {
-        if !self.options.history_yields {
+        if !self.tuned.now().history_yields {
             return Ok(());
         }
         let _working = self.work.lock();
@@ -339,9 +343,10 @@ impl Checkpointer {
     }
 
     fn retire(&self) -> Result<(), StoreError> {
+        let tuning = self.tuned.now();
         let limits = wal::Retention {
-            age_max_ms: u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX),
-            size_max: self.options.history_bytes,
+            age_max_ms: u64::try_from(tuning.history_age.as_millis()).unwrap_or(u64::MAX),
+            size_max: tuning.history_bytes,
         };
         wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &limits, self.machine.clock.wall_ms()).map(drop)
     }

@@ -37,6 +37,7 @@ use super::progress::Progress;
 use super::reads;
 use super::tally;
 use super::tally::Tally;
+use super::tuning::Tuned;
 use super::watch::Rings;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
@@ -84,6 +85,8 @@ pub struct Engine {
     meters: Arc<Meters>,
     floor: ClockFloor,
     quarantine_ms: u32,
+    tuned: Arc<Tuned>,
+    /// As of the beginning of this turn.
     policy: Policy,
     quarantine_timer: bool,
     store: StoreUuid,
@@ -127,7 +130,7 @@ pub(crate) struct Parts {
     pub(crate) remembered: Vec<HistoryRow>,
     pub(crate) floor: ClockFloor,
     pub(crate) quarantine_ms: u32,
-    pub(crate) policy: Policy,
+    pub(crate) tuned: Arc<Tuned>,
     pub(crate) quarantine_timer: bool,
     pub(crate) file_system: String,
     pub(crate) serves_after_power_loss: bool,
@@ -151,7 +154,8 @@ impl Engine {
             meters: parts.meters,
             floor: parts.floor,
             quarantine_ms: parts.quarantine_ms,
-            policy: parts.policy,
+            policy: parts.tuned.now().policy,
+            tuned: parts.tuned,
             quarantine_timer: parts.quarantine_timer,
             store: manifest.uuid,
             receipts: Receipts::new(manifest.receipt_key),
@@ -206,6 +210,7 @@ impl Engine {
 
     fn turn_through(&mut self, batch: &mut VecDeque<Command>) -> Result<(), StoreError> {
         let (mut now, mut wall) = self.times();
+        self.policy = self.tuned.now().policy;
         self.look_at_storage(now)?;
         self.note_stop(now)?;
         while let Some(command) = batch.pop_front() {

@@ -35,11 +35,11 @@ use super::error::OpenError;
 use super::measured::Measured;
 use super::options::DEAF_MS_MIN;
 use super::options::Options;
-use super::options::QUEUE_LENGTH_MAX;
 use super::queue::Queue;
 use super::queue::Rejected;
 use super::queue::Taken;
 use super::recovery;
+use super::tuning::Tuning;
 use super::watch::Feed;
 use super::watch::Rings;
 use super::watch::Watch;
@@ -137,7 +137,7 @@ impl LocalFacility {
         let rings = Rings::default();
         let opened = recovery::open(machine, dir, options, rings.clone())?;
         let (engine, checkpointer) = (opened.engine, Arc::new(opened.checkpointer));
-        let queue = Arc::new(Queue::new(options.queue_length.min(QUEUE_LENGTH_MAX)));
+        let queue = Arc::new(Queue::new(checkpointer.tuned.now().queue_length));
         let (report, floor) = (engine.report().clone(), engine.floor());
         let measured = Measured::of(&engine, Arc::clone(&machine.clock));
         let upkeep = background::start(&engine, &checkpointer)?;
@@ -149,6 +149,12 @@ impl LocalFacility {
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));
         Ok(Self { queue, rings, measured, report, floor, checkpointer, writer, upkeep })
+    }
+
+    /// Takes over other options while it is open: each counts from the next time it is looked at.
+    pub fn tune(&self, tuning: Tuning) {
+        self.checkpointer.tuned.set(tuning);
+        self.queue.limit(self.checkpointer.tuned.now().queue_length);
     }
 
     /// The history being written: the one that this open started, or one that began when granting was

@@ -34,6 +34,7 @@ mod recovery;
 mod stepper;
 mod tally;
 mod ticket;
+mod tuning;
 mod views;
 mod watch;
 
@@ -58,6 +59,7 @@ pub use recovery::{Inspected, init, inspect};
 pub use stepper::{SetClock, Stepper};
 pub use tally::{EVENT_KINDS, REQUEST_KINDS};
 pub use ticket::{Completer, Ticket};
+pub use tuning::Tuning;
 pub use views::{ConnectorStatus, Page, Query, RecoveryReport, Rows, Status, StopView};
 pub use watch::{Feed, Watch, WatchError};
 

@@ -7,13 +7,14 @@
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     arrived: Condvar,
-    length_max: usize,
+    length_max: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,12 @@ pub(crate) enum Taken {
 impl<T> Queue<T> {
     pub(crate) fn new(length_max: usize) -> Self {
         let inner = Inner { waiting: VecDeque::new(), since_us: 0, writer_sleeps: false, closed: false };
-        Self { inner: Mutex::new(inner), arrived: Condvar::new(), length_max }
+        Self { inner: Mutex::new(inner), arrived: Condvar::new(), length_max: AtomicUsize::new(length_max) }
+    }
+
+    /// Another length for those that come from now on; what waits stays.
+    pub(crate) fn limit(&self, length_max: usize) {
+        self.length_max.store(length_max, Ordering::Relaxed);
     }
 
     /// `now_us` is asked only where nothing waits yet.
@@ -56,7 +62,7 @@ impl<T> Queue<T> {
         if inner.closed {
             return Err(Rejected::Closed(command));
         }
-        if inner.waiting.len() >= self.length_max {
+        if inner.waiting.len() >= self.length_max.load(Ordering::Relaxed) {
             return Err(Rejected::Full(command));
         }
         if inner.waiting.is_empty() {
@@ -92,7 +98,7 @@ impl<T> Queue<T> {
 
     /// How many wait, and how many may.
     pub(crate) fn length(&self) -> (usize, usize) {
-        (self.inner.lock().waiting.len(), self.length_max)
+        (self.inner.lock().waiting.len(), self.length_max.load(Ordering::Relaxed))
     }
 
     /// Lets nobody in any more and forgets what waits: dropped commands hear `Gone`.
@@ -122,7 +128,9 @@ mod tests {
         assert_eq!(queue.push(1, || 70), Ok(()));
         assert_eq!(queue.push(2, || 71), Ok(()));
         assert_eq!(queue.push(3, || 72), Err(Rejected::Full(3)));
-        assert_eq!(queue.length(), (2, 2));
+        queue.limit(1);
+        assert_eq!(queue.push(3, || 72), Err(Rejected::Full(3)));
+        assert_eq!(queue.length(), (2, 1), "what waits stays");
         queue.close();
         assert_eq!(queue.push(4, || 73), Err(Rejected::Closed(4)));
         let mut batch = VecDeque::new();

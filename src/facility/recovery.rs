@@ -197,7 +197,7 @@ pub(crate) fn open(machine: &Machine, dir: &Path, options: &Options, rings: Ring
         remembered,
         floor,
         quarantine_ms,
-        policy: options.policy,
+        tuned: Arc::clone(&checkpointer.tuned),
         quarantine_timer,
         file_system,
         serves_after_power_loss: options.after_power_loss == AfterPowerLoss::Serve,

@@ -249,3 +249,6 @@ impl Drop for Over<'_> {
         self.0.end(Some(Problem::NotReady { why: "following the events failed".to_owned() }));
     }
 }
+
+#[cfg(test)]
+mod tests;

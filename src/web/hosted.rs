@@ -5,6 +5,7 @@ use super::copy::Copy;
 use super::follow::Followed;
 use super::follow::Unreadable;
 use super::problem::Problem;
+use super::reports::Reports;
 use super::times::Times;
 use crate::facility::Clocks;
 use crate::facility::LocalFacility;
@@ -20,6 +21,7 @@ pub(crate) struct Hosted {
     pub(crate) name: StructureName,
     pub(crate) facility: Arc<LocalFacility>,
     pub(crate) times: Times,
+    pub(crate) reports: Option<Arc<dyn Reports>>,
     followed: Mutex<Option<Arc<Followed>>>,
 }
 
@@ -30,8 +32,8 @@ pub(crate) struct View<'a> {
 }
 
 impl Hosted {
-    pub(crate) fn new(name: StructureName, facility: Arc<LocalFacility>) -> Self {
-        Self { name, facility, times: Times::default(), followed: Mutex::new(None) }
+    pub(crate) fn new(name: StructureName, facility: Arc<LocalFacility>, reports: Option<Arc<dyn Reports>>) -> Self {
+        Self { name, facility, times: Times::default(), reports, followed: Mutex::new(None) }
     }
 
     /// What follows the facility: begun if it does not stand.

@@ -14,10 +14,13 @@ mod page;
 mod problem;
 mod query;
 mod rates;
+mod reports;
 mod times;
 mod trend;
 mod v1;
 mod warnings;
+
+pub use reports::{Report, Reports, Seen, Unexplained};
 
 use crate::facility::LocalFacility;
 use crate::ident::StructureName;
@@ -60,21 +63,32 @@ pub(crate) struct Shared {
     answers: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    explanations: Arc<Semaphore>,
     ending: watch::Receiver<bool>,
 }
 
 impl Web {
-    /// JSON and page for some structures of this process.
+    /// JSON and page for some structures of this process; nothing is said of profiles.
     #[must_use]
     pub fn new(hosted: Vec<(StructureName, Arc<LocalFacility>)>) -> Self {
+        Self::of(hosted.into_iter().map(|(name, facility)| Hosted::new(name, facility, None)))
+    }
+
+    /// The same with what the profiles of each structure's stacks say, and explanations.
+    #[must_use]
+    pub fn with_reports(hosted: Vec<(StructureName, Arc<LocalFacility>, Arc<dyn Reports>)>) -> Self {
+        Self::of(hosted.into_iter().map(|(name, facility, reports)| Hosted::new(name, facility, Some(reports))))
+    }
+
+    fn of(hosted: impl Iterator<Item = Hosted>) -> Self {
         let (sender, ending) = watch::channel(false);
-        let named =
-            hosted.into_iter().map(|(name, facility)| (name.to_string(), Arc::new(Hosted::new(name, facility))));
+        let named = hosted.map(|hosted| (hosted.name.to_string(), Arc::new(hosted)));
         let shared = Arc::new(Shared {
             hosted: named.collect(),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            explanations: Arc::new(Semaphore::new(1)),
             ending,
         });
         let routes = page::routes().merge(Router::new().nest("/v1", v1::routes(shared)));

@@ -28,6 +28,12 @@ pub(crate) enum Problem {
     UnknownList { target: String },
     #[error("there is no connector {name:?}")]
     UnknownConnector { name: String },
+    #[error("no profile of a stack {name:?} is configured")]
+    UnknownStack { name: String },
+    #[error("{text}")]
+    UnknownName { text: String },
+    #[error("this service has no profiles, and explains nothing")]
+    NoReports,
     #[error("too many requests wait for an answer")]
     Overloaded,
     #[error("{max} streams of events are open already")]
@@ -50,7 +56,10 @@ impl Problem {
             Self::UnknownPath { .. }
             | Self::UnknownStructure { .. }
             | Self::UnknownList { .. }
-            | Self::UnknownConnector { .. } => StatusCode::NOT_FOUND,
+            | Self::UnknownConnector { .. }
+            | Self::UnknownStack { .. }
+            | Self::UnknownName { .. }
+            | Self::NoReports => StatusCode::NOT_FOUND,
             Self::Overloaded | Self::TooManyStreams { .. } | Self::NotReady { .. } | Self::Ending => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -66,6 +75,9 @@ impl Problem {
             Self::UnknownStructure { .. } => "unknown-structure",
             Self::UnknownList { .. } => "unknown-list",
             Self::UnknownConnector { .. } => "unknown-connector",
+            Self::UnknownStack { .. } => "unknown-stack",
+            Self::UnknownName { .. } => "unknown-name",
+            Self::NoReports => "no-reports",
             Self::Overloaded => "overloaded",
             Self::TooManyStreams { .. } => "too-many-streams",
             Self::NotReady { .. } => "not-ready",
@@ -82,6 +94,9 @@ impl Problem {
             Self::UnknownStructure { .. } => "The structure is not hosted here",
             Self::UnknownList { .. } => "There is no such list",
             Self::UnknownConnector { .. } => "There is no such connector",
+            Self::UnknownStack { .. } => "There is no profile of that stack",
+            Self::UnknownName { .. } => "Nothing has that name",
+            Self::NoReports => "There are no reports here",
             Self::Overloaded => "The service has too much to do",
             Self::TooManyStreams { .. } => "There are too many streams of events",
             Self::NotReady { .. } => "The structure cannot be shown yet",
@@ -97,6 +112,9 @@ impl Problem {
             Self::UnknownStructure { .. } => "see /v1/structures for what is hosted",
             Self::UnknownList { .. } => "see the structure's lists; a stack's first join of a DVIPA makes its list",
             Self::UnknownConnector { .. } => "see the structure's connectors",
+            Self::UnknownStack { .. } => "see the structure's profiles",
+            Self::UnknownName { .. } => "see the structure's lists, connectors and profiles",
+            Self::NoReports => "portplex serve has them",
             Self::Overloaded => "ask again in a second, and less often",
             Self::TooManyStreams { .. } => "close a stream, or poll instead",
             Self::NotReady { .. } => "ask again in a few seconds; if it stays so, look at the service's log",

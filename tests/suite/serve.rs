@@ -6,6 +6,8 @@ mod held;
 mod logged;
 mod managed;
 mod packaged;
+mod profiled;
+mod relimited;
 mod signalled;
 mod verbs;
 mod watched;

@@ -13,6 +13,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::InMemoryState;
 use governor::state::NotKeyed;
 use governor::state::keyed::DashMapStateStore;
+use parking_lot::RwLock;
 use std::num::NonZeroU32;
 
 /// Names that are remembered before those that have long been idle are forgotten.
@@ -23,8 +24,8 @@ type Total = RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware>;
 
 /// Every rate of one service.
 pub(crate) struct Rates {
-    attaches: Rate,
-    groups: Rate,
+    attaches: RwLock<Rate>,
+    groups: RwLock<Rate>,
 }
 
 /// Come again after so many ms.
@@ -41,26 +42,29 @@ struct Rate {
 
 impl Rates {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let groups_at_once = u32::from(GroupNumber::COUNT);
-        let minute = |per_minute, burst| quota(per_minute, 60, burst);
-        let second = |per_second: u32| quota(per_second, 1, per_second.max(groups_at_once));
-        Self {
-            attaches: Rate::new(
-                minute(limits.attaches_per_minute, limits.attaches_per_minute),
-                minute(limits.attaches_per_minute_total, limits.attaches_per_minute_total),
-            ),
-            groups: Rate::new(second(limits.groups_per_second), second(limits.groups_per_second_total)),
+        Self { attaches: RwLock::new(Rate::of_attaches(limits)), groups: RwLock::new(Rate::of_groups(limits)) }
+    }
+
+    /// Puts other rates in force. One that changed begins as after a pause, one that did not goes on.
+    pub(crate) fn set(&self, before: &Limits, limits: &Limits) {
+        let attaches = |limits: &Limits| (limits.attaches_per_minute, limits.attaches_per_minute_total);
+        if attaches(before) != attaches(limits) {
+            *self.attaches.write() = Rate::of_attaches(limits);
+        }
+        let groups = |limits: &Limits| (limits.groups_per_second, limits.groups_per_second_total);
+        if groups(before) != groups(limits) {
+            *self.groups.write() = Rate::of_groups(limits);
         }
     }
 
     /// One more attach or connect under that name.
     pub(crate) fn attach(&self, name: &ConnectorName) -> Result<(), TooFast> {
-        self.attaches.take(name, 1)
+        self.attaches.read().take(name, 1)
     }
 
     /// So many more groups for that name.
     pub(crate) fn groups(&self, name: &ConnectorName, groups: u32) -> Result<(), TooFast> {
-        self.groups.take(name, groups)
+        self.groups.read().take(name, groups)
     }
 }
 
@@ -72,6 +76,16 @@ fn quota(count: u32, seconds: u64, burst: u32) -> Option<Quota> {
 }
 
 impl Rate {
+    fn of_attaches(limits: &Limits) -> Self {
+        let minute = |per_minute| quota(per_minute, 60, per_minute);
+        Self::new(minute(limits.attaches_per_minute), minute(limits.attaches_per_minute_total))
+    }
+
+    fn of_groups(limits: &Limits) -> Self {
+        let second = |per_second: u32| quota(per_second, 1, per_second.max(u32::from(GroupNumber::COUNT)));
+        Self::new(second(limits.groups_per_second), second(limits.groups_per_second_total))
+    }
+
     fn new(each: Option<Quota>, total: Option<Quota>) -> Self {
         Self {
             each: each.map(RateLimiter::dashmap),
@@ -140,5 +154,22 @@ mod tests {
         for _ in 0..10_000 {
             rates.groups(&name("A"), 1_024).unwrap();
         }
+    }
+
+    #[test]
+    fn another_rate_counts_at_once_and_one_that_stays_goes_on() {
+        let few = Limits { attaches_per_minute: 2, groups_per_second: 1, ..Limits::default() };
+        let rates = Rates::new(&few);
+        rates.groups(&name("A"), 1_024).unwrap();
+        rates.attach(&name("A")).unwrap();
+        rates.attach(&name("A")).unwrap();
+        rates.attach(&name("A")).unwrap_err();
+        let more = Limits { attaches_per_minute: 4, ..few };
+        rates.set(&few, &more);
+        for _ in 0..4 {
+            rates.attach(&name("A")).unwrap();
+        }
+        rates.attach(&name("A")).unwrap_err();
+        rates.groups(&name("A"), 1_024).unwrap_err();
     }
 }

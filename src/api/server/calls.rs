@@ -9,6 +9,7 @@
 
 use super::Shared;
 use super::judge;
+use super::live::Seat;
 use crate::api::Barred;
 use crate::api::Open;
 use crate::api::ServiceMeters;
@@ -46,7 +47,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tonic::Status;
@@ -112,7 +112,7 @@ impl Peer {
         shared: Arc<Shared>,
         answers: Answers,
     ) -> Self {
-        let (in_flight_max, lease_ms) = (shared.limits.in_flight_max, shared.lease_ms);
+        let (in_flight_max, lease_ms) = (shared.live.limits().in_flight_max, shared.live.lease_ms());
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeMap::new(), FuturesUnordered::new());
         let (meters, counted) = (Arc::clone(&shared.counts.meters), shared.counts.meters.stream());
         Self {
@@ -329,12 +329,7 @@ impl Future for Waiting {
 }
 
 /// Serves a stream until it ends.
-pub(super) async fn run(
-    mut peer: Peer,
-    calls: Streaming<v1::StackCall>,
-    stopping: watch::Receiver<bool>,
-    room: OwnedSemaphorePermit,
-) {
+pub(super) async fn run(mut peer: Peer, calls: Streaming<v1::StackCall>, stopping: watch::Receiver<bool>, room: Seat) {
     if converse(&mut peer, calls, stopping).await.is_err() {
         // The peer went: nobody is left who could be told, but what operators did is kept.
         peer.presences.clear();

@@ -6,6 +6,7 @@ use super::doors::Accepted;
 use super::gate;
 use super::gate::Gate;
 use super::guard::Guarded;
+use super::live::Live;
 use super::room::Place;
 use super::room::Room;
 use crate::api::Limits;
@@ -26,6 +27,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
+use parking_lot::RwLock;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -40,18 +42,18 @@ use tokio_rustls::server::TlsStream;
 
 /// What every connection can see.
 pub(super) struct Served {
-    pub(super) routes: axum::Router,
-    pub(super) limits: Limits,
+    /// What new connections are answered by.
+    pub(super) routes: RwLock<axum::Router>,
+    pub(super) live: Arc<Live>,
     pub(super) access: Access,
     pub(super) tls: Option<Arc<TlsDoor>>,
     pub(super) room: Arc<Room>,
     pub(super) counts: Arc<Counts>,
     pub(super) stopping: watch::Receiver<bool>,
-    pub(super) http: auto::Builder<TokioExecutor>,
 }
 
 /// How HTTP is spoken: every limit that a peer could try.
-pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
@@ -122,7 +124,7 @@ async fn handshake(
     });
     let stream = tokio::select! {
         shaken = shaken => shaken?,
-        () = tokio::time::sleep(served.limits.handshake_max) => return Err("no handshake in time".to_owned()),
+        () = tokio::time::sleep(served.live.limits().handshake_max) => return Err("no handshake in time".to_owned()),
         _ = stopping.wait_for(|is_stopping| *is_stopping) => return Err("the service ends".to_owned()),
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -137,18 +139,21 @@ async fn converse<S>(served: &Served, stream: S, peer: Result<Peer, Denied>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Limits { silence_max, write_max, age_grace, .. } = served.limits;
+    // A reload counts for the connections that come after it.
+    let limits = served.live.limits();
+    let Limits { silence_max, write_max, age_grace, connection_age_max, .. } = limits;
     let (ending, ended) = watch::channel(false);
-    let gate = Arc::new(Gate::new(served.routes.clone(), peer, ended, Arc::clone(&served.counts)));
+    let gate = Arc::new(Gate::new(served.routes.read().clone(), peer, ended, Arc::clone(&served.counts)));
     let answer = hyper::service::service_fn(move |request| gate::answer(Arc::clone(&gate), request));
     let guarded = Guarded::new(stream, silence_max, write_max, Arc::clone(&served.counts));
-    let mut connection = pin!(served.http.serve_connection(TokioIo::new(guarded), answer));
+    let http = http(&limits);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(guarded), answer));
     let mut stopping = served.stopping.clone();
     let is_aged = tokio::select! {
         // Whatever ended it, there is nobody left to be told.
         _ = connection.as_mut() => return,
         _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
-        () = aged(served.limits.connection_age_max) => true,
+        () = aged(connection_age_max) => true,
     };
     // Streams end once what was taken is answered, and nothing new is taken.
     let _ = ending.send(true);

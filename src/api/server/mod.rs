@@ -11,6 +11,7 @@ mod doors;
 mod gate;
 mod guard;
 mod judge;
+mod live;
 mod operations;
 mod room;
 mod stacks;
@@ -40,6 +41,9 @@ use crate::ident::StructureName;
 use connection::Served;
 use counts::Counts;
 use futures_util::FutureExt;
+use live::Live;
+use live::Seats;
+use parking_lot::RwLock;
 use room::Room;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -81,10 +85,9 @@ pub(super) struct Hosted {
 /// What every call can see.
 pub(super) struct Shared {
     hosted: BTreeMap<String, Hosted>,
-    limits: Limits,
-    lease_ms: u64,
-    streams: Arc<Semaphore>,
-    watchers: Arc<Semaphore>,
+    live: Arc<Live>,
+    streams: Arc<Seats>,
+    watchers: Arc<Seats>,
     rates: Rates,
     counts: Arc<Counts>,
     operations: Arc<Semaphore>,
@@ -140,7 +143,6 @@ pub enum ServeError {
 }
 
 /// A server at work. Dropping it ends it at once, as a crash would.
-#[derive(Debug)]
 pub struct Running {
     runtime: Option<Runtime>,
     stopping: watch::Sender<bool>,
@@ -150,6 +152,9 @@ pub struct Running {
     tls: Option<Arc<TlsDoor>>,
     counts: Arc<Counts>,
     meters: Arc<ServiceMeters>,
+    http: axum::Router,
+    shared: Arc<Shared>,
+    served: Arc<Served>,
 }
 
 /// How a stop went.
@@ -244,37 +249,36 @@ impl Server {
         let opened = doors::open(doors, tls.is_some(), access.uids.has_others())?;
         let doors = opened.iter().map(|opened| opened.door.clone()).collect();
         let counts = Arc::new(Counts::of(Arc::clone(&meters)));
+        let live = Arc::new(Live::new(limits, lease));
         let shared = Arc::new(Shared {
             hosted,
-            streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
-            watchers: Arc::new(Semaphore::new(limits.watchers_max.min(Semaphore::MAX_PERMITS))),
+            streams: Arc::default(),
+            watchers: Arc::default(),
             operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             rates: Rates::new(&limits),
             counts: Arc::clone(&counts),
-            lease_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
-            limits,
+            live: Arc::clone(&live),
         });
         let served = Arc::new(Served {
-            routes: routes(shared, http, stopped.clone()),
-            room: Arc::new(Room::new(limits.connections_max, limits.connections_per_peer_max, Arc::clone(&counts))),
-            http: connection::http(&limits),
+            routes: RwLock::new(routes(Arc::clone(&shared), http.clone(), stopped.clone())),
+            room: Arc::new(Room::new(Arc::clone(&live), Arc::clone(&counts))),
             tls: tls.clone(),
             counts: Arc::clone(&counts),
             stopping: stopped,
-            limits,
+            live,
             access,
         });
         for opened in opened {
             tokio::spawn(doors::accept(opened, Arc::clone(&served), alive.clone()));
         }
         drop(entered);
-        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts, meters })
+        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts, meters, http, shared, served })
     }
 }
 
 /// Everything that is answered: gRPC, its health and reflection, and the other routes. Within a runtime.
 fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<bool>) -> axum::Router {
-    let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.limits;
+    let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.live.limits();
     let counted = shared.counts.meters.layer();
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(stream_call_bytes_max)
@@ -334,6 +338,19 @@ impl Running {
         Ok(Reloaded { certificate })
     }
 
+    /// Puts other limits, and another lease, in force: rates and numbers of streams, watchers and connections
+    /// at once, all else for the connections and streams that begin from now on. Nobody's connection is cut.
+    pub fn limit(&self, limits: Limits, lease: Duration) {
+        let before = self.shared.live.set(limits, lease);
+        self.shared.rates.set(&before, &limits);
+        let bytes = |limits: Limits| (limits.call_bytes_max, limits.stream_call_bytes_max);
+        if let Some(runtime) = self.runtime.as_ref().filter(|_| bytes(before) != bytes(limits)) {
+            let _entered = runtime.enter();
+            let made = routes(Arc::clone(&self.shared), self.http.clone(), self.served.stopping.clone());
+            *self.served.routes.write() = made;
+        }
+    }
+
     /// Ends in order, within that time: takes no new call, answers those that were taken, ends every
     /// stream and connection.
     pub fn stop(mut self, patience: Duration) -> Drained {
@@ -345,6 +362,12 @@ impl Running {
         doors::remove_sockets(self.doors.iter());
         runtime.shutdown_timeout(Duration::from_millis(500));
         if ended.is_ok() { Drained::All } else { Drained::Cut }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("doors", &self.doors).finish_non_exhaustive()
     }
 }
 

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::counts::Counts;
+use super::live::Live;
+use super::live::Seat;
+use super::live::Seats;
+use crate::api::Limits;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 
 /// Whose connections are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +30,8 @@ impl Whose {
 
 #[derive(Debug)]
 pub(super) struct Room {
-    all: Arc<Semaphore>,
-    per_peer_max: usize,
+    all: Arc<Seats>,
+    live: Arc<Live>,
     peers: Mutex<BTreeMap<Whose, usize>>,
     counts: Arc<Counts>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Room {
 pub(super) struct Place {
     room: Arc<Room>,
     whose: Option<Whose>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// There is no place.
@@ -50,24 +52,24 @@ pub(super) enum Full {
 }
 
 impl Room {
-    pub(super) fn new(max: usize, per_peer_max: usize, counts: Arc<Counts>) -> Self {
-        let all = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { all, per_peer_max, peers: Mutex::new(BTreeMap::new()), counts }
+    pub(super) fn new(live: Arc<Live>, counts: Arc<Counts>) -> Self {
+        Self { all: Arc::default(), live, peers: Mutex::new(BTreeMap::new()), counts }
     }
 
     /// Takes a place; without `whose` only the places in all count.
     pub(super) fn take(self: &Arc<Self>, whose: Option<Whose>) -> Result<Place, Full> {
-        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full::All)?;
+        let Limits { connections_max, connections_per_peer_max, .. } = self.live.limits();
+        let seat = self.all.take(connections_max).ok_or(Full::All)?;
         if let Some(whose) = whose {
             let mut peers = self.peers.lock();
             let taken = peers.get(&whose).copied().unwrap_or(0);
-            if taken >= self.per_peer_max {
+            if taken >= connections_per_peer_max {
                 return Err(Full::Peer);
             }
             peers.insert(whose, taken + 1);
         }
         self.counts.add(|counts| &counts.accepted);
-        Ok(Place { room: Arc::clone(self), whose, _permit: permit })
+        Ok(Place { room: Arc::clone(self), whose, _seat: seat })
     }
 }
 
@@ -88,11 +90,14 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn room_is_counted_for_all_and_for_each_and_comes_back() {
         let counts = Arc::new(Counts::default());
-        let room = Arc::new(Room::new(3, 2, Arc::clone(&counts)));
+        let limits = Limits { connections_max: 3, connections_per_peer_max: 2, ..Limits::default() };
+        let live = Arc::new(Live::new(limits, Duration::ZERO));
+        let room = Arc::new(Room::new(Arc::clone(&live), Arc::clone(&counts)));
         let of = |text: &str| Some(Whose::of(text.parse().unwrap()));
         let one = room.take(of("10.0.0.1")).unwrap();
         let _two = room.take(of("::ffff:10.0.0.1")).unwrap();
@@ -103,6 +108,11 @@ mod tests {
         room.take(of("10.0.0.1")).unwrap();
         assert_eq!(counts.read().open, 2);
         assert_eq!(room.peers.lock().len(), 2, "nobody is kept who has no connection");
+        live.set(Limits { connections_max: 1, ..limits }, Duration::ZERO);
+        assert_eq!(room.take(of("10.0.0.3")).unwrap_err(), Full::All, "two are there, and stay");
+        live.set(Limits { connections_max: 3, connections_per_peer_max: 1, ..limits }, Duration::ZERO);
+        assert_eq!(room.take(of("10.0.0.1")).unwrap_err(), Full::Peer);
+        room.take(of("10.0.0.3")).unwrap();
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }

@@ -31,13 +31,14 @@ impl v1::stacks_server::Stacks for Stacks {
         let shared = &self.0;
         let who = who(request.extensions())?;
         let ending = ending(request.extensions());
-        let overloaded = |_| {
+        let limits = shared.live.limits();
+        let overloaded = || {
             shared.counts.meters.bar(Barred::Limit);
             Failure::from(Refusal::Overloaded).to_status()
         };
-        let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
+        let room = shared.streams.take(limits.streams_max).ok_or_else(overloaded)?;
         let mut calls = request.into_inner();
-        let first = tokio::time::timeout(shared.limits.silence_max, calls.message()).await;
+        let first = tokio::time::timeout(limits.silence_max, calls.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no hello came in time"))??;
         let hello = match first {
             Some(v1::StackCall { what: Some(What::Hello(hello)), .. }) => hello,

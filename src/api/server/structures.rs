@@ -82,11 +82,11 @@ impl v1::structures_server::Structures for Structures {
         let hosted = self.0.hosted(&structure).map_err(|failure| failure.to_status())?;
         let cannot = || Status::unimplemented("this structure's facility cannot be watched");
         let door = hosted.watch.clone().ok_or_else(cannot)?;
-        let overloaded = |_| {
+        let overloaded = || {
             self.0.counts.meters.bar(Barred::Limit);
             Failure::from(Refusal::Overloaded).to_status()
         };
-        let room = Arc::clone(&self.0.watchers).try_acquire_owned().map_err(overloaded)?;
+        let room = self.0.watchers.take(self.0.live.limits().watchers_max).ok_or_else(overloaded)?;
         let counted = self.0.counts.meters.watcher();
         let updates = watching::start(door, after.map(Lsn), ending, (room, counted));
         Ok(Response::new(ReceiverStream::new(updates)))

@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::WatchDoor;
+use super::live::Seat;
 use crate::api::Open;
 use crate::api::convert;
 use crate::api::v1;
 use crate::facility::WatchError;
 use crate::ident::Lsn;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tonic::Status;
@@ -27,7 +27,7 @@ pub(super) fn start(
     door: WatchDoor,
     after: Option<Lsn>,
     stopping: watch::Receiver<bool>,
-    room: (OwnedSemaphorePermit, Open),
+    room: (Seat, Open),
 ) -> mpsc::Receiver<Result<v1::WatchUpdate, Status>> {
     let (updates, receiver) = mpsc::channel(UPDATES_WAITING_MAX);
     tokio::task::spawn_blocking(move || {

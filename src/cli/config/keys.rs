@@ -1,7 +1,6 @@
 //! Every key: its section, what it is for, how it is set and shown, whether a reload takes it.
 #![forbid(unsafe_code)]
 
-use super::Changes;
 use super::did_you_mean;
 use super::nearest;
 use super::settings::Config;
@@ -23,6 +22,7 @@ pub(super) struct Key<T> {
     /// Whether a running service takes it over.
     pub(super) reload: bool,
     set: fn(&mut T, &Value) -> Result<(), String>,
+    pub(super) copy: fn(&mut T, &T),
     pub(super) show: fn(&T) -> String,
 }
 
@@ -40,6 +40,7 @@ macro_rules! key {
                 to.$($field).+ = Setting::read(value)?;
                 Ok(())
             },
+            copy: |to, of| to.$($field).+.clone_from(&of.$($field).+),
             show: |of| of.$($field).+.show(),
         }
     };
@@ -52,11 +53,12 @@ macro_rules! limit {
             section: "limits",
             name: stringify!($name),
             about: $about,
-            reload: false,
+            reload: true,
             set: |to, value| {
                 to.limits.$name = Setting::read(value)?;
                 Ok(())
             },
+            copy: |to, of| to.limits.$name = of.limits.$name,
             show: |of| of.limits.$name.show(),
         }
     };
@@ -80,7 +82,8 @@ pub(super) const SERVICE: &[Key<Config>] = &[
         "",
         "lease",
         lease,
-        "The lease that stacks are asked to promise, unless they are told another; \"0s\" for none."
+        "The lease that stacks are asked to promise, unless they are told another; \"0s\" for none.",
+        reload: true
     ),
     key!("log", "level", log_level, "off, error, warn, info, debug or trace.", reload: true),
     key!("log", "format", log_format, "text or json: one line per event, on standard error."),
@@ -126,7 +129,8 @@ pub(super) const STRUCTURE: &[Key<StructureConfig>] = &[
         "store",
         "queue_length",
         queue_length,
-        "Most requests that may wait; one more is refused Overloaded. 1 to 65,536."
+        "Most requests that may wait; one more is refused Overloaded. 1 to 65,536.",
+        reload: true
     ),
     key!(
         "store",
@@ -140,15 +144,16 @@ pub(super) const STRUCTURE: &[Key<StructureConfig>] = &[
         quarantine,
         "How long a released port is held back from other stacks, where a list's policy\nsays nothing: 1s to 24h."
     ),
-    key!("store", "checkpoint_log", checkpoint_log, "A checkpoint is made after so much log …"),
-    key!("store", "checkpoint_interval", checkpoint_interval, "… or after so long with changes."),
-    key!("store", "history_age", history_age, "How long the log is kept for `portplex who`, …"),
-    key!("store", "history_size", history_size, "… and how much of it; whichever limit is met first."),
+    key!("store", "checkpoint_log", checkpoint_log, "A checkpoint is made after so much log …", reload: true),
+    key!("store", "checkpoint_interval", checkpoint_interval, "… or after so long with changes.", reload: true),
+    key!("store", "history_age", history_age, "How long the log is kept for `portplex who`, …", reload: true),
+    key!("store", "history_size", history_size, "… and how much of it; whichever limit is met first.", reload: true),
     key!(
         "store",
         "history_full",
         history_full,
-        "On a full disk history may go before its time (yield) or must not (keep)."
+        "On a full disk history may go before its time (yield) or must not (keep).",
+        reload: true
     ),
     key!(
         "store",
@@ -162,14 +167,21 @@ pub(super) const STRUCTURE: &[Key<StructureConfig>] = &[
         allow_network_fs,
         "Serve from a network file system too: neither its locks nor its syncs are to be\nrelied on."
     ),
-    key!("policy", "quota", policy_quota, "Most ports that one stack may hold in a list; 0 for no limit."),
+    key!("policy", "quota", policy_quota, "Most ports that one stack may hold in a list; 0 for no limit.", reload: true),
     key!(
         "policy",
         "reserve",
         policy_reserve,
-        "Free groups of 64 ports that a stack which already holds one may not take: 0 to 1,024."
+        "Free groups of 64 ports that a stack which already holds one may not take: 0 to 1,024.",
+        reload: true
     ),
-    key!("policy", "quarantine", policy_quarantine, "Quarantine of that list: 1s to 24h; \"0s\" for store.quarantine."),
+    key!(
+        "policy",
+        "quarantine",
+        policy_quarantine,
+        "Quarantine of that list: 1s to 24h; \"0s\" for store.quarantine.",
+        reload: true
+    ),
 ];
 
 /// What makes a structure that structure.
@@ -182,9 +194,17 @@ pub(super) const PLACE: &[Key<StructureConfig>] = &[
     ),
     key!("structure", "data", data, "The directory of its store."),
     key!("structure", "optional", optional, "Whether the service starts without it if it cannot be opened."),
+    key!(
+        "structure",
+        "profiles",
+        profiles,
+        "Profiles of its stacks, for /v1 alone: \"FILE\", or \"SYS1.TCPIP=FILE\" of the stack with that name.",
+        reload: true
+    ),
 ];
 
-fn full<T>(key: &Key<T>) -> String {
+/// Such as `limits.connections_max`.
+pub(super) fn full<T>(key: &Key<T>) -> String {
     if key.section.is_empty() { key.name.to_owned() } else { format!("{}.{}", key.section, key.name) }
 }
 
@@ -289,21 +309,4 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         return Err(format!("{}: two structures have this name", twice[0]));
     }
     Ok(())
-}
-
-/// What differs.
-pub(super) fn changes(before: &Config, after: &Config) -> Changes {
-    let mut changes = Changes::default();
-    for key in SERVICE.iter().filter(|key| (key.show)(before) != (key.show)(after)) {
-        let to = if key.reload { &mut changes.taken } else { &mut changes.later };
-        to.push(full(key));
-    }
-    if before.structures != after.structures {
-        let differs = |key: &&Key<StructureConfig>| (key.show)(&before.common) != (key.show)(&after.common);
-        changes.later.extend(STRUCTURE.iter().chain(PLACE).filter(differs).map(full));
-        if before.common == after.common {
-            changes.later.push("structure".to_owned());
-        }
-    }
-    changes
 }

@@ -5,6 +5,7 @@
 //! that names file, line and the nearest key.
 #![forbid(unsafe_code)]
 
+mod changes;
 mod file;
 mod keys;
 mod print;
@@ -13,6 +14,7 @@ mod settings;
 mod tests;
 mod value;
 
+pub(crate) use changes::take_over;
 pub(crate) use print::print;
 pub(crate) use settings::{Config, Format, Level, StructureConfig};
 
@@ -121,18 +123,4 @@ fn at(said: &Said, error: &str) -> String {
 
 fn did_you_mean(near: &[String]) -> String {
     near.first().map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
-}
-
-/// What differs between two configurations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// Keys that a running service takes over.
-    pub(crate) taken: Vec<String>,
-    /// Keys that count from the next start on.
-    pub(crate) later: Vec<String>,
-}
-
-/// What a reload changes.
-pub(crate) fn changes(before: &Config, after: &Config) -> Changes {
-    keys::changes(before, after)
 }

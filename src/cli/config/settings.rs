@@ -52,6 +52,8 @@ pub(crate) struct StructureConfig {
     pub(crate) name: Option<StructureName>,
     pub(crate) data: PathBuf,
     pub(crate) optional: bool,
+    /// `FILE` or `NAME=FILE`, of one stack each.
+    pub(crate) profiles: Vec<String>,
     pub(crate) queue_length: usize,
     pub(crate) segment_size: Size,
     pub(crate) quarantine: Duration,
@@ -112,6 +114,7 @@ impl Default for StructureConfig {
             name: None,
             data: crate::cli::DATA_DEFAULT.into(),
             optional: false,
+            profiles: Vec::new(),
             queue_length: options.queue_length,
             segment_size: Size(options.segment_size),
             quarantine: options.quarantine,

@@ -90,13 +90,3 @@ fn a_mistake_is_told_with_file_line_key_and_the_nearest_name() {
     let error = assemble(None, &environment, &[]).expect_err("no variable");
     assert!(error.contains("did you mean PORTPLEX_SERVE_LOG_LEVEL"), "{error}");
 }
-
-#[test]
-fn a_reload_says_what_it_takes_and_what_waits_for_a_restart() {
-    let before = Config::default();
-    let after = of_file("[log]\nlevel = \"debug\"\n[limits]\nstreams_max = 5\n[store]\nquarantine = \"5s\"\n");
-    let changes = changes(&before, &after.expect("understood"));
-    assert_eq!(changes.taken, ["log.level"]);
-    assert_eq!(changes.later, ["limits.streams_max", "store.quarantine"]);
-    assert_eq!(super::changes(&before, &before), Changes::default());
-}

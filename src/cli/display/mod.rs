@@ -20,6 +20,12 @@ use super::state::DvipaFilter;
 use super::state::Filter;
 use super::state::State;
 use crate::ident::Transport;
+#[cfg(feature = "service")]
+pub(crate) use report::given;
+#[cfg(feature = "service")]
+pub(crate) use report::live;
+#[cfg(feature = "service")]
+pub(crate) use report::ports::Active;
 use report::{conn, portlist, ports, vcrt, vdpt, vipadcfg, vipadyn};
 use serde_json::Value;
 use std::path::Path;

@@ -12,10 +12,12 @@ mod excluded;
 mod explanation;
 mod holder;
 mod limits;
+#[cfg(feature = "service")]
+pub(crate) mod live;
 mod moments;
 pub(crate) mod nearest;
 mod port;
-mod profiles;
+pub(crate) mod profiles;
 mod quarantine;
 mod stack;
 #[cfg(test)]
@@ -32,8 +34,10 @@ use super::state::DvipaFilter;
 use crate::facility::Clock;
 use crate::facility::SystemClock;
 use crate::ident::Transport;
+use crate::wal::Manifest;
 use explanation::Explanation;
 use moments::Moments;
+use moments::Wanted;
 use std::path::PathBuf;
 use what::What;
 use world::Now;
@@ -89,8 +93,13 @@ impl ExplainArgs {
     }
 
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
-        let world = self.world()?;
-        let explanation = self.explain(&world)?;
+        let Read { world, manifest } = self.read()?;
+        let moments = |stored: &Stored, wanted: &Wanted| match &manifest {
+            Some(manifest) => Moments::read(&self.data, manifest, stored.structure().lsn(), wanted, self.json),
+            None => Moments::default(),
+        };
+        let asked = Asked { what: &self.what, transport: self.transport };
+        let explanation = asked.explain(&world, &moments).map_err(|text| Failure::told(Exit::Refused, text))?;
         if self.json {
             output::print_json(&explanation)?;
         } else {
@@ -99,29 +108,43 @@ impl ExplainArgs {
         Ok(Exit::Done)
     }
 
-    fn world(&self) -> Result<World<'_>, Failure> {
-        let mut profiles = profiles::read(&self.profile, &self.obey)?;
-        let stored = match source::inspect(&self.data, self.json) {
+    fn read(&self) -> Result<Read<'_>, Failure> {
+        let profiles = profiles::read(&self.profile, &self.obey)?;
+        profiles::tell(&profiles);
+        let profiles: Vec<_> = profiles.into_iter().map(|read| read.named).collect();
+        let clock = SystemClock::new();
+        let (stored, manifest) = match source::inspect(&self.data, self.json) {
             Ok(inspected) => {
-                let notices = notice::notices(&self.data, &inspected);
-                Some(Stored::new(inspected, notices))
+                let (notices, manifest) = (notice::notices(&self.data, &inspected), inspected.manifest.clone());
+                (Some(Stored::inspected(inspected, clock.boot_id(), notices)), Some(manifest))
             }
-            Err(failure) if failure.exit() == Exit::NotAStore && !profiles.is_empty() => None,
+            Err(failure) if failure.exit() == Exit::NotAStore && !profiles.is_empty() => (None, None),
             Err(failure) => return Err(failure),
         };
-        if let Some(stored) = &stored {
-            let connectors: Vec<_> = stored.structure().connectors().map(|view| view.name).collect();
-            profiles.iter_mut().for_each(|named| named.settle(&connectors));
-        }
-        let clock = SystemClock::new();
-        let now = Now { wall: clock.wall_ms(), boot: clock.boot_id(), boot_ms: clock.boot_ms() };
-        Ok(World { dir: &self.data, stored, profiles, quarantine_ms: self.quarantine, now })
+        let now = Now { wall: clock.wall_ms(), boot_ms: clock.boot_ms() };
+        let world = World { dir: &self.data, stored, profiles, quarantine_ms: self.quarantine, now };
+        Ok(Read { world: world.settled(), manifest })
     }
+}
 
-    fn explain(&self, world: &World<'_>) -> Result<Explanation, Failure> {
-        let moments = |stored: &Stored, wanted| Moments::read(&self.data, stored, &wanted, self.json);
+/// A closed store, and where its log is.
+struct Read<'a> {
+    world: World<'a>,
+    manifest: Option<Manifest>,
+}
+
+/// The question.
+struct Asked<'a> {
+    what: &'a What,
+    transport: Option<Transport>,
+}
+
+impl Asked<'_> {
+    /// The answer; the error says that nothing has the name that was asked about.
+    fn explain(&self, world: &World<'_>, moments: &dyn Fn(&Stored, &Wanted) -> Moments) -> Result<Explanation, String> {
         let stored = world.stored.as_ref();
-        match &self.what {
+        let moments = |stored: &Stored, wanted: Wanted| moments(stored, &wanted);
+        match self.what {
             What::Port { of, port } => {
                 self.known(world, *of)?;
                 let asked = port::Asked { of: *of, port: *port, transport: self.transport.unwrap_or(Transport::Tcp) };
@@ -139,7 +162,7 @@ impl ExplainArgs {
         }
     }
 
-    fn known(&self, world: &World<'_>, of: DvipaFilter) -> Result<(), Failure> {
+    fn known(&self, world: &World<'_>, of: DvipaFilter) -> Result<(), String> {
         match of {
             DvipaFilter::One(dvipa) if !world.knows(dvipa) => Err(self.nothing(world)),
             _ => Ok(()),
@@ -147,9 +170,9 @@ impl ExplainArgs {
     }
 
     /// Nothing has that name: what has one that is like it.
-    fn nothing(&self, world: &World<'_>) -> Failure {
+    fn nothing(&self, world: &World<'_>) -> String {
         let (stacks, dvipas) = world.names();
-        let (kind, asked, names) = match &self.what {
+        let (kind, asked, names) = match self.what {
             What::Stack(name) => ("stack", name.to_string(), stacks),
             What::Port { of, .. } | What::Dvipa(of) => ("DVIPA", what::shown(*of), dvipas),
         };
@@ -164,10 +187,10 @@ impl ExplainArgs {
         };
         let and = if world.profiles.is_empty() { "" } else { " and the profiles" };
         let place = match &world.stored {
-            Some(_) => format!("{}{and}", self.data.display()),
+            Some(_) => format!("{}{and}", world.dir.display()),
             None => "the profiles".to_owned(),
         };
-        Failure::told(Exit::Refused, format!("{place}: no {kind} {asked}; {hint}"))
+        format!("{place}: no {kind} {asked}; {hint}")
     }
 }
 

@@ -1,18 +1,24 @@
 //! When things happened, and how: the records of the log behind some lsns, with their wall times.
 #![forbid(unsafe_code)]
 
-use super::world::Stored;
 use crate::cli::exit::Failure;
 use crate::cli::log;
+#[cfg(feature = "service")]
+use crate::cli::log::Log;
+use crate::cli::log::Placed;
 use crate::cli::log::rfc3339;
 use crate::cli::output;
 use crate::ident::Lsn;
 use crate::ident::WallMs;
 use crate::structure::Change;
 use crate::structure::Event;
+use crate::wal::Manifest;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// Hands over the records above one lsn up to another.
+type Walk<'a> = &'a mut dyn FnMut(Lsn, Lsn, &mut dyn FnMut(&Placed<'_>)) -> Result<(), Failure>;
 
 /// What is to be looked up.
 #[derive(Clone, Debug, Default)]
@@ -49,11 +55,27 @@ impl Moment {
 }
 
 impl Moments {
-    /// Reads the part of the log that has what is wanted. A log that cannot be read there costs the
-    /// times, not the explanation: the state is known without it.
-    pub(super) fn read(dir: &Path, stored: &Stored, wanted: &Wanted, json: bool) -> Self {
-        let retired = stored.inspected.manifest.retired.lsn;
-        let last = stored.structure().lsn();
+    /// Reads the part of the log of a closed store that has what is wanted. A log that cannot be read there
+    /// costs the times, not the explanation: the state is known without it.
+    pub(super) fn read(dir: &Path, manifest: &Manifest, last: Lsn, wanted: &Wanted, json: bool) -> Self {
+        let walk: Walk<'_> = &mut |after, upto, see| log::walk_range(dir, manifest, after, upto, see);
+        Self::walked(manifest, last, wanted, walk).unwrap_or_else(|failure| {
+            output::tell_warning(&format!("times are not known, the log cannot be read there: {failure}"), json);
+            Self::default()
+        })
+    }
+
+    /// The same of a store that this process has open; `last` is durable.
+    #[cfg(feature = "service")]
+    pub(super) fn beside_writer(dir: &Path, manifest: &Manifest, last: Lsn, wanted: &Wanted) -> Result<Self, Failure> {
+        let walk: Walk<'_> =
+            &mut |after, upto, see| Log::beside_writer(dir, manifest, upto).above(after, see).map(drop);
+        Self::walked(manifest, last, wanted, walk)
+    }
+
+    /// `last` = the lsn of what is explained.
+    fn walked(manifest: &Manifest, last: Lsn, wanted: &Wanted, walk: Walk<'_>) -> Result<Self, Failure> {
+        let retired = manifest.retired.lsn;
         let there = wanted.lsns.iter().copied().filter(|lsn| *lsn > retired && *lsn <= last);
         let failed = wanted.failed.values().map(|since| retired.max(*since).next());
         // An adopted grant has the lsn of a history that was lost: its record is anywhere.
@@ -61,19 +83,9 @@ impl Moments {
         let is_open_ended = !(wanted.failed.is_empty() && wanted.adopted.is_empty());
         let upto = if is_open_ended { Some(last) } else { there.clone().max() };
         let from = there.chain(failed).chain(adopted).min();
-        let (Some(from), Some(upto)) = (from, upto) else { return Self::default() };
-        match Self::between(dir, stored, wanted, Lsn(from.0 - 1), upto) {
-            Ok(moments) => moments,
-            Err(failure) => {
-                output::tell_warning(&format!("times are not known, the log cannot be read there: {failure}"), json);
-                Self::default()
-            }
-        }
-    }
-
-    fn between(dir: &Path, stored: &Stored, wanted: &Wanted, after: Lsn, upto: Lsn) -> Result<Self, Failure> {
+        let (Some(from), Some(upto)) = (from, upto) else { return Ok(Self::default()) };
         let mut found = Self::default();
-        log::walk_range(dir, &stored.inspected.manifest, after, upto, &mut |placed| {
+        walk(Lsn(from.0 - 1), upto, &mut |placed| {
             let moment = || Moment { lsn: placed.lsn, wall: placed.frame.wall, event: placed.event.clone() };
             if wanted.lsns.contains(&placed.lsn) {
                 found.by_lsn.insert(placed.lsn, moment());

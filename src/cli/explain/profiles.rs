@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::profile::input;
+use crate::cli::profile::input::Text;
 use crate::cli::profile::snippet;
 use crate::ident::ConnectorName;
 use crate::profile::Mention;
@@ -15,23 +16,30 @@ use std::path::PathBuf;
 
 /// `FILE` or `NAME=FILE`, as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Typed {
-    name: Option<ConnectorName>,
-    file: PathBuf,
+pub(crate) struct Typed {
+    pub(crate) name: Option<ConnectorName>,
+    pub(crate) file: PathBuf,
 }
 
 /// One stack's profile, with what was obeyed after it.
-pub(super) struct Named {
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
     pub(super) name: ConnectorName,
     /// Whether the name was typed, or is only that of the file.
     is_typed: bool,
-    pub(super) profile: Profile,
+    pub(crate) profile: Profile,
     /// The profile, then the data sets, as typed.
     files: Vec<String>,
 }
 
+/// A profile that was read, with its texts.
+pub(crate) struct ReadNamed {
+    pub(crate) named: Named,
+    pub(crate) texts: Vec<Text>,
+}
+
 /// Reads `FILE` or `NAME=FILE`. What stands before `=` is a name if it can be one.
-pub(super) fn parse_typed(text: &str) -> Result<Typed, String> {
+pub(crate) fn parse_typed(text: &str) -> Result<Typed, String> {
     let named = text.split_once('=').and_then(|(name, file)| Some((ConnectorName::new(name).ok()?, file)));
     let (name, file) = match named {
         Some((name, file)) => (Some(name), file),
@@ -40,16 +48,23 @@ pub(super) fn parse_typed(text: &str) -> Result<Typed, String> {
     if file.is_empty() { Err("no file is named".to_owned()) } else { Ok(Typed { name, file: file.into() }) }
 }
 
-/// Reads the profiles, each with its data sets. What is wrong in them goes to standard error.
-pub(super) fn read(profiles: &[Typed], obey: &[Typed]) -> Result<Vec<Named>, Failure> {
+/// Says on standard error what is wrong in them.
+pub(super) fn tell(read: &[ReadNamed]) {
+    for text in read.iter().flat_map(|read| &read.texts) {
+        text.diagnostics.iter().for_each(|found| output::say(&snippet::line(&text.name, found)));
+    }
+}
+
+/// Reads the profiles, each with its data sets.
+pub(crate) fn read(profiles: &[Typed], obey: &[Typed]) -> Result<Vec<ReadNamed>, Failure> {
     let usage = |message: String| Failure::told(Exit::Usage, message);
-    let mut read: Vec<Named> = Vec::new();
+    let mut read: Vec<ReadNamed> = Vec::new();
     for typed in profiles {
         let name = name_of(typed).ok_or_else(|| {
             let file = typed.file.display();
             usage(format!("{file}: no stack's name can be made of the file's: write --profile NAME={file}"))
         })?;
-        if read.iter().any(|other| other.name == name) {
+        if read.iter().any(|other| other.named.name == name) {
             return Err(usage(format!("two profiles are of {name}: name the stacks, --profile NAME=FILE")));
         }
         let of_this = |typed: &&Typed| match &typed.name {
@@ -58,16 +73,13 @@ pub(super) fn read(profiles: &[Typed], obey: &[Typed]) -> Result<Vec<Named>, Fai
         };
         let data_sets: Vec<PathBuf> = obey.iter().filter(of_this).map(|typed| typed.file.clone()).collect();
         let (profile, texts) = input::read(&typed.file, &data_sets)?;
-        for text in &texts {
-            text.diagnostics.iter().for_each(|found| output::say(&snippet::line(&text.name, found)));
-        }
-        let files = texts.into_iter().map(|text| text.name).collect();
-        read.push(Named { name, is_typed: typed.name.is_some(), profile, files });
+        let files = texts.iter().map(|text| text.name.clone()).collect();
+        read.push(ReadNamed { named: Named { name, is_typed: typed.name.is_some(), profile, files }, texts });
     }
     for typed in obey {
         let file = typed.file.display();
         match &typed.name {
-            Some(of) if !read.iter().any(|named| named.name == *of) => {
+            Some(of) if !read.iter().any(|read| read.named.name == *of) => {
                 return Err(usage(format!("--obey {of}={file}: no profile of {of} is given")));
             }
             None if profiles.len() != 1 => {

@@ -36,7 +36,7 @@ pub(super) fn ends(world: &World<'_>, stored: &Stored, list: &ListView, lsn: Lsn
     if restored {
         return Ends::Stopped;
     }
-    let floor = stored.inspected.clock_floor(world.now.boot);
+    let floor = stored.floor;
     if floor == ClockFloor::default() {
         return Ends::InFull;
     }

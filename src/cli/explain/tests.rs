@@ -111,7 +111,7 @@ fn of_every_port_explain_says_what_the_list_shows() {
     let target = Target::List(dvipa, Transport::Tcp);
     random_store(&store, target, &mut RandomStream::new(Some(seed)));
     let inspected = facility::inspect(&Machine::real(), &store).expect("readable");
-    let stored = Stored::new(inspected, Vec::new());
+    let stored = Stored::inspected(inspected, BootId(0), Vec::new());
     let list = stored.state.lists[0].clone();
     let views: Vec<_> = stored.members(target).collect();
     assert_eq!(views.len(), STACKS - 1, "one has left");
@@ -124,7 +124,7 @@ fn of_every_port_explain_says_what_the_list_shows() {
         let expected = (allowed.len(), other.len());
         assert_eq!((counts.free as usize, counts.excluded as usize), expected, "{}", view.name);
     }
-    let now = Now { wall: WallMs(0), boot: BootId(0), boot_ms: BootMs(0) };
+    let now = Now { wall: WallMs(0), boot_ms: BootMs(0) };
     let world = World { dir: &store, stored: Some(stored), profiles: Vec::new(), quarantine_ms: 120_000, now };
     let mut seen = [0_u32; 3];
     for port in 0..=u16::MAX {

@@ -16,6 +16,7 @@ use crate::ident::PortSet;
 use crate::ident::Target;
 use crate::ident::Transport;
 use crate::ident::WallMs;
+use crate::structure::ClockFloor;
 use crate::structure::ConnectorView;
 use crate::structure::Item;
 use crate::structure::Structure;
@@ -37,13 +38,14 @@ pub(super) struct World<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub(super) wall: WallMs,
-    pub(super) boot: BootId,
     pub(super) boot_ms: BootMs,
 }
 
-/// A store as its files are.
+/// A store as its files are, or as the service that has it open knows it.
 pub(super) struct Stored {
-    pub(super) inspected: Inspected,
+    pub(super) structure: Structure,
+    /// Where the present kernel boot begins in the log, if it had the store open last.
+    pub(super) floor: ClockFloor,
     pub(super) state: State,
     pub(super) notices: Vec<Notice>,
     /// What is in quarantine, each list in the order of its queue.
@@ -67,11 +69,17 @@ pub(super) struct Resting {
 }
 
 impl Stored {
-    pub(super) fn new(inspected: Inspected, notices: Vec<Notice>) -> Self {
-        let state = State::new(inspected.structure.items());
+    /// As its files are.
+    pub(super) fn inspected(inspected: Inspected, boot: BootId, notices: Vec<Notice>) -> Self {
+        let floor = inspected.clock_floor(boot);
+        Self::new(inspected.structure, floor, notices)
+    }
+
+    pub(super) fn new(structure: Structure, floor: ClockFloor, notices: Vec<Notice>) -> Self {
+        let state = State::new(structure.items());
         let mut resting: BTreeMap<u32, Vec<Resting>> = BTreeMap::new();
         let (mut numbers, mut sets, mut connector_sets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for item in inspected.structure.items() {
+        for item in structure.items() {
             match item {
                 Item::Quarantine { lsn, list, group, mask, connector, from, .. } => {
                     resting.entry(list).or_default().push(Resting { lsn, group, mask, connector, from });
@@ -88,11 +96,11 @@ impl Stored {
                 _ => {}
             }
         }
-        Self { inspected, state, notices, resting, numbers, sets, connector_sets }
+        Self { structure, floor, state, notices, resting, numbers, sets, connector_sets }
     }
 
-    pub(super) fn structure(&self) -> &Structure {
-        &self.inspected.structure
+    pub(super) const fn structure(&self) -> &Structure {
+        &self.structure
     }
 
     /// The allowable ports that a connector's stack gave last.
@@ -109,6 +117,15 @@ impl Stored {
 }
 
 impl World<'_> {
+    /// The same with each profile given to the connector that it is of.
+    pub(super) fn settled(mut self) -> Self {
+        if let Some(stored) = &self.stored {
+            let connectors: Vec<_> = stored.structure().connectors().map(|view| view.name).collect();
+            self.profiles.iter_mut().for_each(|named| named.settle(&connectors));
+        }
+        self
+    }
+
     /// The profile of a stack, if it was given.
     pub(super) fn profile_of(&self, name: &ConnectorName) -> Option<&Named> {
         self.profiles.iter().find(|named| named.name == *name)

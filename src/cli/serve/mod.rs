@@ -11,6 +11,7 @@ mod logs;
 mod notify;
 mod open;
 mod operations;
+mod profiles;
 mod reload;
 mod signals;
 mod told;
@@ -34,6 +35,7 @@ use follow::Followers;
 use line::Line;
 use notify::Notifier;
 use open::Opened;
+use profiles::Profiles;
 use reload::Reloading;
 use signals::Signals;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ Examples:
   portplex serve --init --data /srv/ports                  # make the store once, then serve it
   portplex serve --data /srv/ports --uds /run/portplex.sock
   portplex serve --data /srv/ports --listen 127.0.0.1:0    # a port that is free; it says which
+  portplex serve --data /srv/ports --profile SYS1.TCPIP=sys1.profile   # shown under /v1/structures
   portplex serve --print-config > portplex.toml            # every key, with its default
   portplex serve --config portplex.toml --set log.level=debug
   PORTPLEX_SERVE_LOG_FORMAT=json portplex serve --config portplex.toml
@@ -57,8 +60,8 @@ for a first try. At the unix socket the kernel says which uid asks: root and the
 operators, --allow-uid lets others in.
 
 SIGTERM or SIGINT ends it in order, within 10 s: calls that were taken are answered. A second one
-ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the configuration again,
-takes over what a running service can, and says what waits for a restart.";
+ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the configuration,
+certificates and profiles again, takes over what a running service can, and says what waits for a restart.";
 
 /// How often it is looked whether there is something to do.
 const LOOK: Duration = Duration::from_millis(50);
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     open::refuse_doors(&config)?;
+    let profiles = profiles::all(&config)?;
     let signals = Signals::heed()?;
     if args.leash {
         leash::watch(signals.stop());
@@ -82,7 +86,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let opened = open::all(&config, args.json)?;
     // Before the first door opens: nothing that happens is missed.
     let followers = Followers::start(&opened);
-    let (running, ending) = match begin(args, &config, &opened) {
+    let (running, ending) = match begin(args, &config, &opened, &profiles) {
         Ok(begun) => begun,
         Err(failure) => {
             followers.stop();
@@ -91,11 +95,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         }
     };
     notifier.ready(&opened.summary());
-    let mut reloading = Reloading::new(args, config, logs);
+    let mut reloading = Reloading::new(args, config, profiles, logs);
     while !signals.is_told_to_stop() && !opened.is_failed() {
         if signals.take_reload() {
             notifier.reloading();
-            reloading.run(&running);
+            reloading.run(&running, &opened);
             notifier.ready(&opened.summary());
         }
         notifier.alive();
@@ -105,11 +109,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 }
 
 /// Opens the doors, and says so.
-fn begin(args: &ServeArgs, config: &Config, opened: &Opened) -> Result<(Running, Ending), Failure> {
+fn begin(
+    args: &ServeArgs,
+    config: &Config,
+    opened: &Opened,
+    profiles: &[Arc<Profiles>],
+) -> Result<(Running, Ending), Failure> {
     let hosted: Vec<_> = opened.stores.iter().map(|store| (store.name, Arc::clone(&store.facility))).collect();
     let mut server = Server::new(config.limits).access(config.access()).lease(config.lease);
-    let measured = http::routes(hosted.clone(), server.meters());
-    let Web { routes, ending } = Web::new(hosted);
+    let measured = http::routes(hosted, server.meters());
+    let Web { routes, ending } = Web::with_reports(profiles::reported(&opened.stores, profiles));
     server = server.http(measured.merge(routes));
     for store in &opened.stores {
         server = server

@@ -51,6 +51,9 @@ pub(crate) struct ServeArgs {
     /// What plain TCP on loopback may do: stack, operator or read-only
     #[arg(long, value_name = "ROLE")]
     loopback_role: Option<String>,
+    /// Profile of a stack, shown under /v1, where the configuration lists no structures; may be given again
+    #[arg(long, value_name = "[NAME=]FILE")]
+    profile: Vec<String>,
     #[command(flatten)]
     structure: StructureArgs,
     /// Serve from a network file system too: neither its locks nor its syncs are to be relied on
@@ -99,6 +102,9 @@ impl ServeArgs {
         say("--loopback-role", "access.loopback", self.loopback_role.clone());
         if !self.allow_uid.is_empty() {
             said.push(Said::list_by_flag("--allow-uid", "access.uids", self.allow_uid.clone()));
+        }
+        if !self.profile.is_empty() {
+            said.push(Said::list_by_flag("--profile", "structure.profiles", self.profile.clone()));
         }
         let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         let sockets = self.uds.iter().map(|path| format!("unix:{}", path.display()));

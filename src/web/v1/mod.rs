@@ -6,6 +6,7 @@ mod events;
 mod groups;
 mod lists;
 mod port;
+mod profiles;
 mod status;
 mod structures;
 
@@ -13,6 +14,7 @@ use super::Shared;
 use super::hosted::View;
 use super::problem::Problem;
 use super::problem::echo;
+use super::reports::Report;
 use crate::ident::Target;
 use crate::ident::WallMs;
 use crate::shapes::wall::rfc3339;
@@ -36,6 +38,7 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Every path, below `/v1`.
 fn table() -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
+    let display = profiles::display;
     vec![
         ("/openapi.json", get(openapi)),
         ("/structures", get(structures::all)),
@@ -50,6 +53,15 @@ fn table() -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
         ("/structures/{structure}/connectors", get(connectors::page)),
         ("/structures/{structure}/connectors/{connector}", get(connectors::one)),
         ("/structures/{structure}/events", get(events::stream)),
+        ("/structures/{structure}/explain", get(profiles::explain)),
+        ("/structures/{structure}/profiles", get(profiles::all)),
+        ("/structures/{structure}/profiles/vipadcfg", display(Report::Vipadcfg)),
+        ("/structures/{structure}/profiles/vipadyn", display(Report::Vipadyn)),
+        ("/structures/{structure}/profiles/portlist", display(Report::Portlist)),
+        ("/structures/{structure}/profiles/ports", display(Report::Ports)),
+        ("/structures/{structure}/profiles/vdpt", display(Report::Vdpt)),
+        ("/structures/{structure}/profiles/vcrt", display(Report::Vcrt)),
+        ("/structures/{structure}/profiles/conn", display(Report::Conn)),
     ]
 }
 

@@ -229,3 +229,45 @@ fn tcp_beyond_loopback_is_refused_and_a_socket_in_use_is_not_taken() {
     assert!(matches!(error, ServeError::SocketInUse { .. }), "{error}");
     assert!(service.remote().status().is_ok());
 }
+
+#[test]
+fn limits_can_change_while_it_serves_and_count_for_who_comes_next() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let service = Service::limited(dir.path(), Kind::Tcp, Limits::default());
+    let running = service.running.as_ref().expect("it serves");
+    let standing = service.remote();
+    let ask = |bytes: usize| {
+        runtime().block_on(async {
+            let mut client = StructuresClient::new(channel(&service.door).await);
+            client
+                .query(v1::QueryRequest { structure: "A".repeat(bytes), query: None })
+                .await
+                .expect_err("none is hosted")
+                .code()
+        })
+    };
+    let welcome = || match &runtime().block_on(converse(&service.door, vec![hello()])).expect("answered")[0].what {
+        Some(Told::Welcome(welcome)) => (welcome.in_flight_max, welcome.lease_ms),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(welcome().0, Limits::default().in_flight_max);
+    assert_ne!(ask(5_000), Code::OutOfRange);
+    let limits =
+        Limits { in_flight_max: 7, call_bytes_max: 4_096, watchers_max: 0, streams_max: 2, ..Limits::default() };
+    running.limit(limits, Duration::from_secs(9));
+    assert_eq!(welcome(), (7, 9_000));
+    assert_eq!(ask(5_000), Code::OutOfRange);
+    let watched = runtime().block_on(async {
+        let mut client = StructuresClient::new(channel(&service.door).await);
+        client.watch(v1::WatchRequest { structure: structure().to_string(), after: None }).await.err()
+    });
+    assert_eq!(watched.expect("no room for a watcher").code(), Code::ResourceExhausted);
+    running.limit(Limits { connections_max: 1, ..limits }, Duration::ZERO);
+    let options = RemoteOptions { patience: Duration::from_millis(300), ..RemoteOptions::default() };
+    assert!(RemoteFacility::connect(&service.door, structure(), options).is_err(), "one is there already");
+    assert!(standing.status().is_ok() && standing.is_connected(), "who is in stays in");
+    running.limit(Limits::default(), Duration::ZERO);
+    assert_ne!(ask(5_000), Code::OutOfRange);
+    assert_eq!(welcome(), (Limits::default().in_flight_max, 0));
+    service.remote().status().expect("there is room again");
+}

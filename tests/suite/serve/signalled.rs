@@ -52,11 +52,13 @@ fn a_reload_takes_what_it_can_says_what_waits_and_survives_a_mistake() {
     let head = format!("init = true\nlisten = [\"http://127.0.0.1:0\"]\n[[structure]]\ndata = {store:?}\n");
     fs::write(&file, format!("{head}[log]\nformat = \"json\"\n")).expect("written");
     let served = Served::start(dir.path(), 1, &["--config", &path], &[]);
-    fs::write(&file, format!("{head}[log]\nlevel = \"debug\"\n[limits]\nstreams_max = 9\n")).expect("written");
+    fs::write(&file, format!("{head}[log]\nlevel = \"debug\"\n[store]\nquarantine = \"9s\"\n")).expect("written");
     served.signal("-HUP");
     let told = served.event("reloaded");
     let text = told["message"].as_str().expect("text");
-    assert!(text.contains("in force now: log.level") && text.contains("needs a restart: limits.streams_max"), "{text}");
+    assert!(text.contains("in force now: log.level"), "{text}");
+    let told = served.event("needs-restart");
+    assert_eq!(told["message"], "needs a restart: store.quarantine (now \"2m\", file says \"9s\")");
     let remote = served.remote(structure("EZBEPORT"));
     let _joined = joined(&remote, introduction("SYS1.TCPIP", 1, 0));
     assert_eq!(served.event("joined")["level"], "DEBUG", "the level is in force");

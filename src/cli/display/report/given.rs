@@ -30,6 +30,7 @@ pub(crate) struct GivenArgs {
 }
 
 /// Profiles that were read.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Given {
     /// In the order given.
     pub(crate) stacks: Vec<(ConnectorName, Profile)>,
@@ -98,6 +99,12 @@ impl GivenArgs {
 }
 
 impl Given {
+    /// Profiles without an error that were read already.
+    #[cfg(feature = "service")]
+    pub(crate) const fn read_before(stacks: Vec<(ConnectorName, Profile)>) -> Self {
+        Self { stacks, has_errors: false }
+    }
+
     /// Stacks with their profiles' texts.
     #[cfg(test)]
     pub(crate) fn of(texts: &[(&str, &[u8])]) -> Self {
@@ -136,7 +143,8 @@ fn named(path: &Path) -> Result<Named<'_>, Failure> {
     Ok(Named { name: Some(of_stack), file: Path::new(file) })
 }
 
-fn name_of(file: &Path) -> Result<ConnectorName, Failure> {
+/// The stack whose profile a file is, by its name.
+pub(crate) fn name_of(file: &Path) -> Result<ConnectorName, Failure> {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_uppercase()).unwrap_or_default();
     ConnectorName::new(&stem).map_err(|error| {
         let file = file.display();

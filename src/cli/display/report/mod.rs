@@ -6,7 +6,9 @@
 
 pub(super) mod conn;
 mod dry_run;
-mod given;
+pub(crate) mod given;
+#[cfg(feature = "service")]
+pub(crate) mod live;
 pub(super) mod portlist;
 pub(super) mod ports;
 #[cfg(test)]

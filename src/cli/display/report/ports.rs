@@ -40,10 +40,10 @@ pub(crate) struct PortsArgs {
 }
 
 /// What is in force.
-struct Active {
-    structure: StructureName,
-    range: Option<PortRange>,
-    notices: Vec<Notice>,
+pub(crate) struct Active {
+    pub(crate) structure: StructureName,
+    pub(crate) range: Option<PortRange>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 pub(crate) fn run(args: &PortsArgs) -> Result<Exit, Failure> {
@@ -70,7 +70,7 @@ fn configured(given: &Given) -> impl Iterator<Item = (&crate::ident::ConnectorNa
     })
 }
 
-fn json(given: &Given, active: Option<&Active>) -> Value {
+pub(super) fn json(given: &Given, active: Option<&Active>) -> Value {
     let range = |range: PortRange| json!({"first": range.first, "last": last(range), "ports": range.count});
     let stack = |(stack, configured): (&crate::ident::ConnectorName, Option<PortRange>)| json!({"stack": stack.as_str(), "configured": configured.map(range)});
     let active = active.map(|active| {

@@ -38,7 +38,7 @@ pub(crate) struct VipadynArgs {
 
 pub(crate) fn run(args: &VipadynArgs) -> Result<Exit, Failure> {
     let scene = args.dry_run.play()?;
-    let json = || scene.json("vipadyn", "dvipas", scene.run.dvipas().iter().map(|dvipa| one(&scene, *dvipa)).collect());
+    let json = || scene.json("vipadyn", "dvipas", json(&scene));
     scene.given.print(args.dry_run.given.json, json, || scene.text(text(&scene)))
 }
 
@@ -48,6 +48,10 @@ fn definition(scene: &Scene, dvipa: Dvipa) -> Option<&DvipaDefinition> {
     let profiles = || scene.run.profiles().iter();
     let of_owner = profiles().find(|(stack, _)| Some(stack) == owner).and_then(|(_, profile)| profile.dvipa(dvipa));
     of_owner.or_else(|| profiles().find_map(|(_, profile)| profile.dvipa(dvipa)))
+}
+
+pub(super) fn json(scene: &Scene) -> Vec<Value> {
+    scene.run.dvipas().iter().map(|dvipa| one(scene, *dvipa)).collect()
 }
 
 fn one(scene: &Scene, dvipa: Dvipa) -> Value {
