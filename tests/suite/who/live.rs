@@ -39,6 +39,15 @@ fn work(stack: &Stack, small: &Small, stop: &AtomicBool) -> Vec<(u16, u64)> {
     grants
 }
 
+/// Stops the others when a test is over, also when it failed.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How many packs are listed.
 fn packs(store: &str) -> usize {
     wal::survey(&RealDisk, Path::new(store)).expect("a store").manifest.packs.len()
@@ -49,6 +58,7 @@ fn packing_beside_live_grants_stops_none_and_who_tells_every_one_of_them() {
     let small = Small::packing(8 << 30, PACK_LOG);
     let (sys1, stop) = (small.stack("SYS1"), AtomicBool::new(false));
     let grants = std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         let working = scope.spawn(|| work(&sys1, &small, &stop));
         // Two at once, and the store's own thread beside them.
         let packing = || {
@@ -91,6 +101,7 @@ fn a_backup_made_while_history_is_packed_is_whole_and_knows_it() {
     small.churn(&sys1, 5_001);
     let mut copies = Vec::new();
     std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         let working = scope.spawn(|| work(&sys1, &small, &stop));
         let packing = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
