@@ -15,6 +15,7 @@ use super::error::OpenError;
 use super::local::Machine;
 use super::meters::Meters;
 use super::options::Options;
+use super::pins::Pins;
 use super::progress::Progress;
 use super::readings::CheckpointReadings;
 use super::recovery;
@@ -25,6 +26,7 @@ use crate::checkpoint::CheckpointError;
 use crate::disk::Disk;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
+use crate::ident::WallMs;
 use crate::record::HistoryRow;
 use crate::structure::Event;
 use crate::structure::Structure;
@@ -68,8 +70,15 @@ pub(crate) struct Checkpointer {
     pub(super) keeper: Arc<ManifestKeeper>,
     pub(super) options: Options,
     pub(super) tuned: Arc<Tuned>,
-    /// One at a time; also held while log and checkpoints are read, so that nothing is retired then.
+    /// One at a time; also held where log and checkpoints are read for a short time, so that nothing is
+    /// retired then.
     pub(super) work: Mutex<()>,
+    /// Files that stay for those who read for long.
+    pub(super) pins: Pins,
+    /// One of those at a time: together they would have no bound in memory.
+    reading: Mutex<()>,
+    /// Only one makes a pack at a time: two would write the same file.
+    pub(super) packing: Mutex<()>,
     /// How far the log may be read.
     progress: Arc<Progress>,
     pub(super) alarms: Arc<Alarms>,
@@ -118,6 +127,9 @@ impl Checkpointer {
             options: options.clone(),
             tuned: Arc::new(Tuned::new(options)),
             work: Mutex::new(()),
+            pins: Pins::default(),
+            reading: Mutex::new(()),
+            packing: Mutex::new(()),
             progress: Arc::new(Progress::new(appender)),
             alarms: Arc::clone(alarms),
             meters: Arc::clone(meters),
@@ -195,8 +207,9 @@ impl Checkpointer {
             manifest.checkpoints.push(recovery::entry(&proof, wall));
         })?;
         *self.last.lock() = Last { lsn, logged, at: self.machine.clock.boot_ms() };
-        let listed: Vec<u64> = self.keeper.manifest().checkpoints.iter().map(|entry| entry.generation).collect();
-        checkpoint::sweep(disk, &ckpt_dir, &listed)?;
+        let mut kept: Vec<u64> = self.keeper.manifest().checkpoints.iter().map(|entry| entry.generation).collect();
+        kept.extend(self.pins.generations());
+        checkpoint::sweep(disk, &ckpt_dir, &kept)?;
         self.retire()?;
         Ok(Made::New(lsn))
     }
@@ -249,11 +262,16 @@ impl Checkpointer {
         Ok(events)
     }
 
-    /// Hands the durable log to a reader; nothing of it is retired meanwhile.
+    /// Hands the durable log to a reader, one after the other. Checkpoints, packing and retirement go on
+    /// meanwhile; the files that `read` is told of stay until it is done.
     pub(crate) fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
-        let _working = self.work.lock();
+        let _reading = self.reading.lock();
         // In this order: what the manifest seals is durable.
-        let manifest = self.keeper.manifest();
+        let (_pin, manifest) = self.pins.pin(self.disk(), || {
+            let manifest = self.keeper.manifest();
+            let generations = manifest.checkpoints.iter().map(|entry| entry.generation).collect();
+            (manifest, generations)
+        });
         read(&self.dir, &manifest, self.durable())
     }
 
@@ -318,7 +336,7 @@ impl Checkpointer {
         let _working = self.work.lock();
         let nothing = wal::Retention { age_max_ms: 0, size_max: 0 };
         let now = self.machine.clock.wall_ms();
-        let retired = wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &nothing, now)?;
+        let retired = self.retire_down_to(&nothing, now)?;
         if !retired.is_nothing() {
             let wal::Retired { packs, segments, bytes } = retired;
             let what = format!("{packs} packs and {segments} segments of history went, {bytes} bytes");
@@ -348,7 +366,11 @@ impl Checkpointer {
             age_max_ms: u64::try_from(tuning.history_age.as_millis()).unwrap_or(u64::MAX),
             size_max: tuning.history_bytes,
         };
-        wal::retire(&*self.machine.disk, &self.dir, &self.keeper, &limits, self.machine.clock.wall_ms()).map(drop)
+        self.retire_down_to(&limits, self.machine.clock.wall_ms()).map(drop)
+    }
+
+    fn retire_down_to(&self, limits: &wal::Retention, now: WallMs) -> Result<wal::Retired, StoreError> {
+        wal::retire_by(&self.dir, &self.keeper, limits, now, &mut |path| self.pins.remove(self.disk(), path))
     }
 }
 

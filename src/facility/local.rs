@@ -247,7 +247,8 @@ impl LocalFacility {
     }
 
     /// Reads the log beside the writer: `read` gets the store's directory, what MANIFEST lists and the last
-    /// durable lsn. Nothing of that is retired, and no checkpoint is made, before it is done.
+    /// durable lsn. One reader at a time; nobody else waits for it, and the files of what is listed stay until it
+    /// is done.
     pub fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
         self.checkpointer.beside_writer(read)
     }

@@ -24,6 +24,7 @@ mod options;
 mod outside;
 mod packing;
 pub mod past;
+mod pins;
 mod presence;
 mod progress;
 mod queue;

@@ -1,7 +1,8 @@
 //! Packs what became history, beside the writer.
 //!
 //! Reading, packing and comparing hold no lock: what is read is listed and no durable byte is ever
-//! written again. Only the change of MANIFEST waits for checkpoints and backups, and they for it.
+//! written again. Only the change of MANIFEST waits for checkpoints and backups, and they for it. Who
+//! reads the log beside it waits for nothing: what he may read stays until he is done.
 #![forbid(unsafe_code)]
 
 use super::checkpointer::Checkpointer;
@@ -22,18 +23,19 @@ impl Checkpointer {
     /// # Errors
     /// As [`pack::make`] and [`pack::list`]; nothing is lost then.
     pub(crate) fn pack_next(&self, pace: &mut dyn FnMut(usize) -> bool) -> Result<Option<PackReport>, StoreError> {
+        let _packing = self.packing.lock();
         let manifest = self.keeper.manifest();
-        let Some(run) = PackRun::next(&manifest, self.options.pack_log_bytes) else { return Ok(None) };
+        let Some(run) = PackRun::next(&manifest, self.tuned.now().pack_log_bytes) else { return Ok(None) };
         let mut roster = self.roster(&manifest, &run)?;
         let disk = &*self.machine.disk;
         let made = pack::make(disk, &self.dir, &manifest, &run, &mut roster, pace)?;
         let _working = self.work.lock();
-        pack::list(disk, &self.dir, &self.keeper, &made)
+        pack::list_by(&self.dir, &self.keeper, &made, &mut |path| self.pins.remove(disk, path))
     }
 
     /// Whether more waits to be packed than a slow pace gets done.
     pub(crate) fn is_packing_behind(&self) -> bool {
-        let due = self.options.pack_log_bytes;
+        let due = self.tuned.now().pack_log_bytes;
         due < u64::MAX / BEHIND && self.keeper.look(|manifest| PackRun::is_of_segments(manifest, due * BEHIND))
     }
 

@@ -241,11 +241,11 @@ pub fn read_asides(pack: &PackFile, sink: &mut dyn FnMut(&Aside)) -> Result<(), 
 ///
 /// # Errors
 /// [`StoreError::CorruptPack`]; I/O.
-pub fn read_keys(pack: &PackFile, sink: &mut dyn FnMut(Vec<u64>)) -> Result<(), StoreError> {
+pub fn read_keys(pack: &PackFile, sink: &mut dyn FnMut(&[u64])) -> Result<(), StoreError> {
     let (mut reader, mut count) = (KeyReader::default(), 0);
     let misfit = || pack.misfit("keys");
     pack.read_side(Side::Keys, &mut |bytes| {
-        let mut counted = |keys| {
+        let mut counted = |keys: &[u64]| {
             count += 1;
             sink(keys);
         };

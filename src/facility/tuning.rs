@@ -20,6 +20,8 @@ pub struct Tuning {
     pub checkpoint_log_bytes: u64,
     /// A checkpoint is due after so long with changes.
     pub checkpoint_interval: Duration,
+    /// Log that no recovery needs any more is packed once so many bytes of it wait.
+    pub pack_log_bytes: u64,
     /// How long history is kept.
     pub history_age: Duration,
     /// How many bytes it may have; whichever limit is met first.
@@ -37,6 +39,7 @@ impl Options {
             queue_length: self.queue_length,
             checkpoint_log_bytes: self.checkpoint_log_bytes,
             checkpoint_interval: self.checkpoint_interval,
+            pack_log_bytes: self.pack_log_bytes,
             history_age: self.history_age,
             history_bytes: self.history_bytes,
             history_yields: self.history_yields,

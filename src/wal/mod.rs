@@ -55,6 +55,7 @@ pub use init::{Creation, Seeds, init};
 pub use keeper::ManifestKeeper;
 pub use manifest::{ChainEnd, Manifest, StopMark, Undecodable};
 pub use replay::{FrameSink, Replayed, read_durable, replay, verify};
+pub(crate) use retire::retire_by;
 pub use retire::{Retention, Retired, retire};
 pub use spare::SpareFiller;
 pub use survey::{Survey, lock, survey};

@@ -62,6 +62,20 @@ pub fn retire(
     retention: &Retention,
     now: WallMs,
 ) -> Result<Retired, StoreError> {
+    retire_by(dir, keeper, retention, now, &mut |path| drop(disk.remove_file(path)))
+}
+
+/// As [`retire`]; `remove` removes the files, now or when nobody reads them any more.
+///
+/// # Errors
+/// As [`ManifestKeeper::change`].
+pub(crate) fn retire_by(
+    dir: &Path,
+    keeper: &ManifestKeeper,
+    retention: &Retention,
+    now: WallMs,
+    remove: &mut dyn FnMut(&Path),
+) -> Result<Retired, StoreError> {
     let manifest = keeper.manifest();
     let [packs, segments] = retirable(&manifest, retention, now);
     if packs + segments == 0 {
@@ -71,11 +85,11 @@ pub fn retire(
     let mut retired = Retired { packs: packs as u64, segments: segments as u64, bytes: 0 };
     for entry in &manifest.packs[..packs] {
         retired.bytes += entry.size;
-        let _ = disk.remove_file(&pack::path(dir, entry));
+        remove(&pack::path(dir, entry));
     }
     for entry in &manifest.segments[..segments] {
         retired.bytes += entry.sealed.map_or(entry.size, |seal| seal.offset);
-        let _ = disk.remove_file(&segment::path(dir, entry.number));
+        remove(&segment::path(dir, entry.number));
     }
     Ok(retired)
 }

@@ -1,6 +1,8 @@
 //! `portplex who` on real stores: made through the library, asked of the binary.
 
+mod forged;
 mod gone;
+mod live;
 mod past;
 
 use super::cli::{exercise, expect, new_store, portplex};

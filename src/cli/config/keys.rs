@@ -146,6 +146,13 @@ pub(super) const STRUCTURE: &[Key<StructureConfig>] = &[
     ),
     key!("store", "checkpoint_log", checkpoint_log, "A checkpoint is made after so much log …", reload: true),
     key!("store", "checkpoint_interval", checkpoint_interval, "… or after so long with changes.", reload: true),
+    key!(
+        "store",
+        "history_log",
+        history_log,
+        "Log that no recovery needs any more is packed once so much of it waits: 1MiB and more.",
+        reload: true
+    ),
     key!("store", "history_age", history_age, "How long the log is kept for `portplex who`, …", reload: true),
     key!("store", "history_size", history_size, "… and how much of it; whichever limit is met first.", reload: true),
     key!(
@@ -292,6 +299,9 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         }
         if structure.quarantine < second || structure.quarantine > 86_400 * second {
             return Err(format!("{of}: quarantine is 1s to 24h"));
+        }
+        if structure.history_log.0 < 1 << 20 {
+            return Err(format!("{of}: history_log is 1MiB and more: smaller packs are many files for nothing"));
         }
         if !structure.policy().is_valid() {
             return Err(format!("{of}: a policy has a quarantine of 0s or 1s to 24h, and a reserve of 0 to 1,024"));

@@ -74,6 +74,7 @@ fn a_mistake_is_told_with_file_line_key_and_the_nearest_name() {
         ),
         ("listen = []\n", "listen is empty"),
         ("[store]\nsegment_size = \"5KiB\"\n", "segment_size: a segment has 16 KiB to 1 GiB"),
+        ("[store]\nhistory_log = \"1KiB\"\n", "history_log is 1MiB and more"),
         ("[store]\nquarantine = \"2d\"\n", "quarantine is 1s to 24h"),
         ("[policy]\nquarantine = \"1ms\"\n", "a policy has a quarantine of 0s or 1s to 24h"),
         ("[limits]\nstreams_max = 0\n", "limits.streams_max is 0"),

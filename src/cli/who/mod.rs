@@ -84,7 +84,7 @@ pub(crate) struct WhoArgs {
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = super::args::parse_transport)]
     transport: Transport,
     /// Most holders that are shown, the newest ones
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
     limit: u32,
     /// One JSON object on one line
     #[arg(long)]
@@ -133,8 +133,7 @@ impl WhoArgs {
     }
 }
 
-/// Who had a port, from the log of a store that this process has open. Nothing of the log is retired, and
-/// no checkpoint is made, while it is read.
+/// Who had a port, from the log of a store that this process has open. Nobody waits for it.
 pub(crate) fn beside_writer(facility: &LocalFacility, asked: &WhoAsked) -> Result<WhoFound, Failure> {
     facility.beside_writer(|dir, manifest, durable| {
         let mut warnings = Vec::new();

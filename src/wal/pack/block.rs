@@ -145,10 +145,7 @@ impl Frames {
         if start != bytes.len() {
             return Err("its length");
         }
-        let ranges: Vec<Range<usize>> = frames.iter().map(|frame| frame.payload.clone()).collect();
-        let mut payloads = vec![0; start];
-        let mut left = bytes.iter();
-        each_place(&ranges, |to| payloads[to] = left.next().copied().unwrap_or_default());
+        let payloads = gather(&frames, bytes);
         Ok(Self { frames, payloads, fields_size })
     }
 
@@ -173,6 +170,32 @@ fn each_place(ranges: &[Range<usize>], mut visit: impl FnMut(usize)) {
     for range in ranges.iter().filter(|range| range.len() > PACK_SHORT_PAYLOAD_MAX) {
         range.clone().for_each(&mut visit);
     }
+}
+
+/// The payloads one behind the other, from all their bytes as [`each_place`] orders them. Each is put
+/// together by itself: it is written in one go, and read from as many places as it has bytes.
+fn gather(frames: &[Packed], bytes: &[u8]) -> Vec<u8> {
+    let mut counts = [0; PACK_SHORT_PAYLOAD_MAX + 1];
+    let short = |frame: &Packed| Some(frame.payload.len()).filter(|size| *size <= PACK_SHORT_PAYLOAD_MAX);
+    frames.iter().filter_map(short).for_each(|size| counts[size] += 1);
+    let (mut next, mut next_long) = ([0; PACK_SHORT_PAYLOAD_MAX + 1], 0);
+    for (size, count) in counts.iter().enumerate() {
+        next[size] = next_long;
+        next_long += size * count;
+    }
+    let mut payloads = vec![0; bytes.len()];
+    for frame in frames {
+        let payload = &mut payloads[frame.payload.clone()];
+        if let Some(size) = short(frame) {
+            let from = bytes[next[size]..].iter().step_by(counts[size]);
+            payload.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            next[size] += 1;
+        } else {
+            payload.copy_from_slice(&bytes[next_long..next_long + payload.len()]);
+            next_long += payload.len();
+        }
+    }
+    payloads
 }
 
 fn column(bytes: &mut &[u8], count: usize) -> Option<Vec<u64>> {

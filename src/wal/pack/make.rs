@@ -264,9 +264,22 @@ pub fn list(
     keeper: &ManifestKeeper,
     pack: &Pack,
 ) -> Result<Option<PackReport>, StoreError> {
+    list_by(dir, keeper, pack, &mut |path| drop(disk.remove_file(path)))
+}
+
+/// As [`list`]; `remove` removes the files, now or when nobody reads them any more.
+///
+/// # Errors
+/// As [`ManifestKeeper::change`].
+pub(crate) fn list_by(
+    dir: &Path,
+    keeper: &ManifestKeeper,
+    pack: &Pack,
+    remove: &mut dyn FnMut(&Path),
+) -> Result<Option<PackReport>, StoreError> {
     let path = read::path(dir, &pack.entry);
     let Some(place) = keeper.look(|manifest| place_of(manifest, pack)) else {
-        let _ = disk.remove_file(&path);
+        remove(&path);
         return Ok(None);
     };
     let changed = keeper.change(|manifest| {
@@ -274,7 +287,7 @@ pub fn list(
         manifest.segments.drain(..pack.segments.len());
     });
     if changed.as_ref().is_err_and(StoreError::is_full) {
-        let _ = disk.remove_file(&path);
+        remove(&path);
     }
     changed?;
     let mut report = PackReport {
@@ -285,11 +298,11 @@ pub fn list(
     };
     for entry in &pack.segments {
         report.bytes_before += entry.sealed.map_or(entry.size, |seal| seal.offset);
-        let _ = disk.remove_file(&segment::path(dir, entry.number));
+        remove(&segment::path(dir, entry.number));
     }
     for entry in &pack.packs {
         report.bytes_before += entry.size;
-        let _ = disk.remove_file(&read::path(dir, entry));
+        remove(&read::path(dir, entry));
     }
     Ok(Some(report))
 }

@@ -43,6 +43,7 @@ pub use make::Pack;
 pub use make::PackReport;
 pub use make::PackRun;
 pub use make::list;
+pub(crate) use make::list_by;
 pub use make::make;
 #[cfg(any(test, feature = "sim"))]
 pub use probe::probe;
@@ -85,19 +86,21 @@ pub type Pace<'a> = dyn FnMut(usize) -> bool + 'a;
 #[derive(Clone, Debug, Default)]
 pub struct KeyReader {
     rest: Vec<u8>,
+    /// The keys of one block; kept, so that each block need not reserve anew.
+    keys: Vec<u64>,
 }
 
 impl KeyReader {
     /// Takes more bytes; hands over the keys of every block that is complete by then, sorted. `None`:
     /// they make no sense.
     #[must_use]
-    pub fn take(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Vec<u64>)) -> Option<()> {
+    pub fn take(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u64])) -> Option<()> {
         self.rest.extend_from_slice(bytes);
         let mut left = &self.rest[..];
         loop {
             let mut after = left;
-            match take_keys(&mut after) {
-                Taken::All(keys) => sink(keys),
+            match take_keys(&mut after, &mut self.keys) {
+                Taken::All => sink(&self.keys),
                 Taken::CutShort => break,
                 Taken::Impossible => return None,
             }
@@ -116,17 +119,18 @@ impl KeyReader {
 }
 
 enum Taken {
-    All(Vec<u64>),
+    All,
     CutShort,
     Impossible,
 }
 
-fn take_keys(bytes: &mut &[u8]) -> Taken {
+fn take_keys(bytes: &mut &[u8], keys: &mut Vec<u64>) -> Taken {
     let Some(count) = varint::take(bytes) else { return Taken::CutShort };
     if count > bytes.len() as u64 {
         return Taken::CutShort;
     }
-    let mut keys = Vec::with_capacity(count as usize);
+    keys.clear();
+    keys.reserve(count as usize);
     let mut last = 0_u64;
     for place in 0..count {
         let Some(difference) = varint::take(bytes) else { return Taken::CutShort };
@@ -136,7 +140,7 @@ fn take_keys(bytes: &mut &[u8]) -> Taken {
         }
         keys.push(last);
     }
-    Taken::All(keys)
+    Taken::All
 }
 
 /// Where the pack of these segments is.

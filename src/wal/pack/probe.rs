@@ -44,7 +44,7 @@ pub fn probe(file: &[u8]) -> Result<u64, PackFault> {
     for (side, part) in &index.sides {
         let bytes = unpacked(data, part)?;
         if *side == Side::Keys {
-            let mut sink = |keys: Vec<u64>| assert!(keys.is_sorted(), "keys are sorted");
+            let mut sink = |keys: &[u64]| assert!(keys.is_sorted(), "keys are sorted");
             keys.take(&bytes, &mut sink).ok_or(PackFault::Field { field: "keys" })?;
         }
     }

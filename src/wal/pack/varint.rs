@@ -18,7 +18,23 @@ pub(super) const fn size(value: u64) -> usize {
 }
 
 /// Takes a number off the front; `None` if it is cut short, too large, or longer than it need be.
+#[inline]
 pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    // Nearly all have one or two bytes.
+    match **bytes {
+        [only, ref rest @ ..] if only < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(only))
+        }
+        [low, high @ 1..=0x7f, ref rest @ ..] => {
+            *bytes = rest;
+            Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+        }
+        _ => take_any(bytes),
+    }
+}
+
+fn take_any(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for place in 0..10 {
         let (byte, rest) = bytes.split_first()?;

@@ -122,7 +122,7 @@ fn the_example_of_a_pack_gives_what_the_document_says() {
         .collect();
     assert_eq!(found, expected);
     let mut keys = Vec::new();
-    past::read_keys(&theirs, &mut |of_block| keys.push(of_block)).expect("readable");
+    past::read_keys(&theirs, &mut |of_block| keys.push(of_block.to_vec())).expect("readable");
     assert_eq!(keys, [vec![1 << 32 | 2 << 16, 0xffff_ffff_0000_0000 | 700, 0xffff_ffff_0000_0000 | 701]]);
 }
 

@@ -13,19 +13,24 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A store under a clock of its own, with little history.
-struct Small {
-    dir: TempDir,
-    clock: Arc<SetClock>,
-    facility: Arc<LocalFacility>,
+pub(super) struct Small {
+    pub(super) dir: TempDir,
+    pub(super) clock: Arc<SetClock>,
+    pub(super) facility: Arc<LocalFacility>,
 }
 
-struct Stack {
-    connection: Connection,
-    member: Member,
+pub(super) struct Stack {
+    pub(super) connection: Connection,
+    pub(super) member: Member,
 }
 
 impl Small {
     fn new(history: u64) -> Self {
+        Self::packing(history, Options::default().pack_log_bytes)
+    }
+
+    /// With packs of so many bytes of log.
+    pub(super) fn packing(history: u64, pack_log_bytes: u64) -> Self {
         let dir = TempDir::new().expect("a directory");
         let clock = Arc::new(SetClock::new(BootId(1), 50_000));
         let machine = Machine { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Machine::real() };
@@ -35,6 +40,7 @@ impl Small {
             quarantine: Duration::from_millis(1),
             quarantine_timer: false,
             history_bytes: history,
+            pack_log_bytes,
             checkpoint_log_bytes: u64::MAX,
             checkpoint_interval: Duration::from_secs(1 << 30),
             checkpoint_at_close: false,
@@ -45,11 +51,11 @@ impl Small {
         Self { dir, clock, facility: Arc::new(facility) }
     }
 
-    fn store(&self) -> String {
+    pub(super) fn store(&self) -> String {
         self.dir.path().join("store").to_str().expect("text").to_owned()
     }
 
-    fn stack(&self, text: &str) -> Stack {
+    pub(super) fn stack(&self, text: &str) -> Stack {
         let identity = Identity { machine: MachineId(7), boot: BootId(1), ..Identity::default() };
         let name = ConnectorName::new(text).expect("valid");
         let introduction = Introduction { name, identity, promise_ms: 0, enforced: false };
@@ -63,7 +69,7 @@ impl Small {
     }
 
     /// Claims and releases a port often enough to fill some segments.
-    fn churn(&self, stack: &Stack, port: u16) {
+    pub(super) fn churn(&self, stack: &Stack, port: u16) {
         for _ in 0..8 {
             self.clock.advance(1_000);
             let grant = stack.connection.claim(stack.member, port).expect("claimed").value;
@@ -72,7 +78,7 @@ impl Small {
     }
 
     /// Makes two checkpoints, so that what is below the first one may go.
-    fn checkpoint(&self, stack: &Stack) {
+    pub(super) fn checkpoint(&self, stack: &Stack) {
         for _ in 0..2 {
             self.facility.checkpoint_now().expect("made");
             self.churn(stack, 9_000);
@@ -80,7 +86,7 @@ impl Small {
         self.facility.checkpoint_now().expect("made");
     }
 
-    fn close<const N: usize>(self, stacks: [Stack; N]) -> TempDir {
+    pub(super) fn close<const N: usize>(self, stacks: [Stack; N]) -> TempDir {
         drop(stacks);
         Arc::into_inner(self.facility).expect("nobody else has it").close().expect("closes");
         self.dir
