@@ -6,7 +6,6 @@
 
 mod calls;
 mod connection;
-mod counts;
 mod doors;
 mod gate;
 mod guard;
@@ -16,8 +15,6 @@ mod room;
 mod stacks;
 mod structures;
 mod watching;
-
-pub use counts::ConnectionCounts;
 
 use super::Door;
 use super::Limits;
@@ -29,6 +26,7 @@ use super::access::TlsError;
 use super::access::rates::Rates;
 use super::failure::Failure;
 use super::limits;
+use super::meters::ConnectionCounts;
 use super::meters::ServiceMeters;
 use super::v1;
 use crate::facility::Facility;
@@ -38,7 +36,6 @@ use crate::facility::WatchError;
 use crate::ident::Lsn;
 use crate::ident::StructureName;
 use connection::Served;
-use counts::Counts;
 use futures_util::FutureExt;
 use room::Room;
 use std::collections::BTreeMap;
@@ -86,7 +83,7 @@ pub(super) struct Shared {
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     rates: Rates,
-    counts: Arc<Counts>,
+    meters: Arc<ServiceMeters>,
     operations: Arc<Semaphore>,
 }
 
@@ -148,7 +145,6 @@ pub struct Running {
     last: mpsc::Receiver<()>,
     doors: Vec<Door>,
     tls: Option<Arc<TlsDoor>>,
-    counts: Arc<Counts>,
     meters: Arc<ServiceMeters>,
 }
 
@@ -243,23 +239,22 @@ impl Server {
         let entered = runtime.enter();
         let opened = doors::open(doors, tls.is_some(), access.uids.has_others())?;
         let doors = opened.iter().map(|opened| opened.door.clone()).collect();
-        let counts = Arc::new(Counts::of(Arc::clone(&meters)));
         let shared = Arc::new(Shared {
             hosted,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
             watchers: Arc::new(Semaphore::new(limits.watchers_max.min(Semaphore::MAX_PERMITS))),
             operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             rates: Rates::new(&limits),
-            counts: Arc::clone(&counts),
+            meters: Arc::clone(&meters),
             lease_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
             limits,
         });
         let served = Arc::new(Served {
             routes: routes(shared, http, stopped.clone()),
-            room: Arc::new(Room::new(limits.connections_max, limits.connections_per_peer_max, Arc::clone(&counts))),
+            room: Arc::new(Room::new(limits.connections_max, limits.connections_per_peer_max)),
             http: connection::http(&limits),
             tls: tls.clone(),
-            counts: Arc::clone(&counts),
+            meters: Arc::clone(&meters),
             stopping: stopped,
             limits,
             access,
@@ -268,14 +263,14 @@ impl Server {
             tokio::spawn(doors::accept(opened, Arc::clone(&served), alive.clone()));
         }
         drop(entered);
-        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts, meters })
+        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, meters })
     }
 }
 
 /// Everything that is answered: gRPC, its health and reflection, and the other routes. Within a runtime.
 fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<bool>) -> axum::Router {
     let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.limits;
-    let counted = shared.counts.meters.layer();
+    let counted = shared.meters.layer();
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(stream_call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -322,7 +317,7 @@ impl Running {
     /// What became of connections so far.
     #[must_use]
     pub fn connections(&self) -> ConnectionCounts {
-        self.counts.read()
+        self.meters.connection_counts()
     }
 
     /// Reads the certificates' files anew, for the connections that begin from now on.

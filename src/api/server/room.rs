@@ -1,7 +1,6 @@
 //! Room for connections: in all, and for each peer.
 #![forbid(unsafe_code)]
 
-use super::counts::Counts;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -31,7 +30,6 @@ pub(super) struct Room {
     all: Arc<Semaphore>,
     per_peer_max: usize,
     peers: Mutex<BTreeMap<Whose, usize>>,
-    counts: Arc<Counts>,
 }
 
 /// A place that one connection has until it is dropped.
@@ -50,9 +48,9 @@ pub(super) enum Full {
 }
 
 impl Room {
-    pub(super) fn new(max: usize, per_peer_max: usize, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(max: usize, per_peer_max: usize) -> Self {
         let all = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { all, per_peer_max, peers: Mutex::new(BTreeMap::new()), counts }
+        Self { all, per_peer_max, peers: Mutex::new(BTreeMap::new()) }
     }
 
     /// Takes a place; without `whose` only the places in all count.
@@ -66,14 +64,12 @@ impl Room {
             }
             peers.insert(whose, taken + 1);
         }
-        self.counts.add(|counts| &counts.accepted);
         Ok(Place { room: Arc::clone(self), whose, _permit: permit })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.room.counts.add(|counts| &counts.closed);
         let Some(whose) = self.whose else { return };
         let mut peers = self.room.peers.lock();
         if let Some(taken) = peers.get_mut(&whose) {
@@ -91,8 +87,7 @@ mod tests {
 
     #[test]
     fn room_is_counted_for_all_and_for_each_and_comes_back() {
-        let counts = Arc::new(Counts::default());
-        let room = Arc::new(Room::new(3, 2, Arc::clone(&counts)));
+        let room = Arc::new(Room::new(3, 2));
         let of = |text: &str| Some(Whose::of(text.parse().unwrap()));
         let one = room.take(of("10.0.0.1")).unwrap();
         let _two = room.take(of("::ffff:10.0.0.1")).unwrap();
@@ -101,7 +96,7 @@ mod tests {
         assert_eq!(room.take(of("10.0.0.3")).unwrap_err(), Full::All);
         drop(one);
         room.take(of("10.0.0.1")).unwrap();
-        assert_eq!(counts.read().open, 2);
+        assert_eq!(room.all.available_permits(), 1);
         assert_eq!(room.peers.lock().len(), 2, "nobody is kept who has no connection");
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));

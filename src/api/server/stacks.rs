@@ -32,7 +32,7 @@ impl v1::stacks_server::Stacks for Stacks {
         let who = who(request.extensions())?;
         let ending = ending(request.extensions());
         let overloaded = |_| {
-            shared.counts.meters.bar(Barred::Limit);
+            shared.meters.bar(Barred::Limit);
             Failure::from(Refusal::Overloaded).to_status()
         };
         let room = Arc::clone(&shared.streams).try_acquire_owned().map_err(overloaded)?;
