@@ -39,6 +39,7 @@ use super::options::QUEUE_LENGTH_MAX;
 use super::queue::Queue;
 use super::queue::Rejected;
 use super::queue::Taken;
+use super::readings::LogFiles;
 use super::recovery;
 use super::watch::Feed;
 use super::watch::Rings;
@@ -244,6 +245,13 @@ impl LocalFacility {
     /// durable lsn. Nothing of that is retired, and no checkpoint is made, before it is done.
     pub fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
         self.checkpointer.beside_writer(read)
+    }
+
+    /// What the log consists of, as MANIFEST lists it. Waits for no writer and no disk; `None` while a
+    /// change of MANIFEST is being written.
+    #[must_use]
+    pub fn log_files(&self) -> Option<LogFiles> {
+        self.checkpointer.log_files()
     }
 
     /// The lsn of the newest checkpoint; 0 = none.
