@@ -145,3 +145,16 @@ fn an_agent_that_ends_keeps_its_groups_for_its_next_start() {
     let after = site.attached("SYS1.TCPIP");
     assert_eq!(groups(&after), before, "{after}");
 }
+
+#[test]
+fn the_lease_is_what_the_service_asks_for_unless_one_is_typed() {
+    let site = Site::new("127.66.32.77");
+    let _service = site.serve_configured("lease = \"7s\"\n");
+    let _asked = site.agent("SYS1.TCPIP", &[]);
+    let promised = |name: &str| site.attached(name)["lease"]["promise_ms"].as_u64();
+    assert_eq!(promised("SYS1.TCPIP"), Some(7_000));
+    let _typed = site.agent("SYS2.TCPIP", &["--promise-ms", "9000"]);
+    assert_eq!(promised("SYS2.TCPIP"), Some(9_000));
+    let _none = site.agent("SYS3.TCPIP", &["--promise-ms", "0"]);
+    assert_eq!(promised("SYS3.TCPIP"), Some(0));
+}
