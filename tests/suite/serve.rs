@@ -6,6 +6,7 @@ mod held;
 mod logged;
 mod managed;
 mod packaged;
+mod proven;
 mod signalled;
 mod verbs;
 mod watched;
