@@ -52,11 +52,13 @@ fn verbs_work_over_mutual_tls_each_by_what_its_certificate_allows() {
     for who in [&alice, &reader] {
         let listed = json(who, &["connector", "list"]);
         assert_eq!(listed["connectors"][0]["connector"], "SYS1.TCPIP");
-        let port = format!("10.1.1.1:{}", grant.group.port_first());
-        assert_eq!(json(who, &["who", &port])["holders"][0]["connector"], "SYS1.TCPIP");
     }
+    let port = format!("10.1.1.1:{}", grant.group.port_first());
+    assert_eq!(json(&alice, &["who", &port])["holders"][0]["connector"], "SYS1.TCPIP");
+    let (_, told) = verb(&served, &reader, 1, &["who", &port]);
+    assert!(told.contains("read-only BOB") && told.contains("needs the role operator"), "{told}");
     let (_, told) = verb(&served, &reader, 1, &["dvipa", "define", "10.1.1.7"]);
-    assert!(told.contains("BOB") && told.contains("read-only"), "{told}");
+    assert!(told.contains("read-only BOB"), "{told}");
     json(&alice, &["dvipa", "define", "10.1.1.7"]);
     let lists = json(&reader, &["dvipa", "list"])["lists"].to_string();
     assert!(lists.contains("10.1.1.7"), "{lists}");
