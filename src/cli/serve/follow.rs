@@ -148,10 +148,10 @@ impl Seen {
             let line = Line { lsn: Some(checkpoint.0), ..Line::about("checkpoint", structure) };
             line.info(format!("a checkpoint up to lsn {checkpoint} was made and proven"));
         }
-        if let Some(files) = facility.log_files() {
-            if let Some(before) = self.files.replace(files) {
-                tell_files(structure, &before, &files);
-            }
+        if let Some(files) = facility.log_files()
+            && let Some(before) = self.files.replace(files)
+        {
+            tell_files(structure, &before, &files);
         }
         let Ok(status) = facility.status() else { return };
         match (&self.storage, &status.storage) {
