@@ -26,9 +26,11 @@ pub use convert::{Malformed, Misform};
 pub use door::{Door, DoorError};
 pub use failure::Failure;
 pub use limits::{Limits, MESSAGE_BYTES_MAX};
-pub use meters::{Barred, CallsLayer, CountedBody, CountedCalls, DoorKind, Open, ServiceMeters, Turned};
+pub use meters::{
+    Barred, CallsLayer, ConnectionCounts, CountedBody, CountedCalls, DoorKind, Open, ServiceMeters, Turned,
+};
 pub use operations::{BackedUp, OperationCause, OperationFailure, Operations, WhoAsked, WhoFound};
-pub use server::{ConnectionCounts, Drained, Running, ServeError, Server};
+pub use server::{Drained, Running, ServeError, Server};
 
 /// The messages and services of `portplex.v1.proto`, made from it by a test that holds them in step.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::unwrap_used, rustdoc::all)]

@@ -185,7 +185,7 @@ fn pack_history(stop: &Stop, checkpointer: &Checkpointer) {
                 // The same one is told once: it is tried again and again.
                 let text = error.to_string();
                 if told.as_ref() != Some(&text) {
-                    checkpointer.alarm(format!("history could not be packed, it stays as it is: {text}"));
+                    checkpointer.raise(format!("history could not be packed, it stays as it is: {text}"));
                     told = Some(text);
                 }
                 PACK_RETRY

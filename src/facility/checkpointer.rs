@@ -18,6 +18,7 @@ use super::options::Options;
 use super::pins::Pins;
 use super::progress::Progress;
 use super::readings::CheckpointReadings;
+use super::readings::LogFiles;
 use super::recovery;
 use super::recovery::Base;
 use super::tuning::Tuned;
@@ -278,6 +279,15 @@ impl Checkpointer {
     /// Tells an operator something.
     pub(crate) fn raise(&self, text: String) {
         self.alarms.raise(text);
+    }
+
+    /// What the log consists of, unless MANIFEST is just being changed.
+    pub(crate) fn log_files(&self) -> Option<LogFiles> {
+        self.keeper.try_look(|manifest| LogFiles {
+            segment: manifest.segments.last().map_or(0, |segment| segment.number),
+            first: manifest.segments.last().map_or(Lsn::ZERO, |segment| segment.first),
+            pack: manifest.packs.last().map(|pack| (pack.first_segment, pack.last_segment, pack.size)),
+        })
     }
 
     /// The lsn of the newest checkpoint; 0 = none.

@@ -38,6 +38,7 @@ use super::options::Options;
 use super::queue::Queue;
 use super::queue::Rejected;
 use super::queue::Taken;
+use super::readings::LogFiles;
 use super::recovery;
 use super::tuning::Tuning;
 use super::watch::Feed;
@@ -251,6 +252,13 @@ impl LocalFacility {
     /// is done.
     pub fn beside_writer<T>(&self, read: impl FnOnce(&Path, &Manifest, Lsn) -> T) -> T {
         self.checkpointer.beside_writer(read)
+    }
+
+    /// What the log consists of, as MANIFEST lists it. Waits for no writer and no disk; `None` while a
+    /// change of MANIFEST is being written.
+    #[must_use]
+    pub fn log_files(&self) -> Option<LogFiles> {
+        self.checkpointer.log_files()
     }
 
     /// The lsn of the newest checkpoint; 0 = none.

@@ -53,7 +53,8 @@ pub use options::{AfterPowerLoss, Options, PAGE_ROWS_MAX, QUEUE_LENGTH_MAX, WATC
 pub use outside::Clocks;
 pub use presence::{Presence, Present};
 pub use readings::{
-    CheckpointReadings, ConnectorStanding, Distribution, FiguresFrom, FiguresPage, LeaseState, LogReadings, Readings,
+    CheckpointReadings, ConnectorStanding, Distribution, FiguresFrom, FiguresPage, LeaseState, LogFiles, LogReadings,
+    Readings,
 };
 pub use recovery::{Inspected, init, inspect};
 #[cfg(any(test, feature = "sim"))]
@@ -172,8 +173,8 @@ pub trait Facility: Send + Sync {
     }
 
     /// Cleans up a failed-persistent incarnation: everything it holds goes to quarantine and it is
-    /// forgotten. `boot_is_dead` states that this boot of its machine is dead; without it the
-    /// promised deadline must have passed (protocol.md R8). `by` is for the audit line.
+    /// forgotten. `boot_is_dead` states that this boot of its machine is dead; without it a
+    /// promised and enforced deadline must have passed (protocol.md R3, R8). `by` is for the audit line.
     ///
     /// # Errors
     /// [`Refusal::NotFailed`], [`Refusal::StaleIncarnation`], [`Refusal::BootMayBeAlive`],

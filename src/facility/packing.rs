@@ -44,11 +44,6 @@ impl Checkpointer {
         self.machine.clock.boot_ms()
     }
 
-    /// Raises an alarm.
-    pub(crate) fn alarm(&self, text: String) {
-        self.alarms.raise(text);
-    }
-
     /// Who the numbers in use were where a run begins. A damaged pack before it is a gap in history,
     /// and no reason to pack nothing any more.
     fn roster(&self, manifest: &Manifest, run: &PackRun) -> Result<Roster, StoreError> {

@@ -82,7 +82,7 @@ impl Drop for Pin<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::SimDisk;
+    use crate::disk::sim::SimDisk;
 
     #[test]
     fn a_file_stays_for_who_began_before_it_went_and_for_nobody_else() {

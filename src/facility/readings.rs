@@ -95,6 +95,17 @@ pub struct LogReadings {
     pub history_bytes: u64,
 }
 
+/// The files that the log is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFiles {
+    /// The number of the segment being written.
+    pub segment: u64,
+    /// Its first lsn.
+    pub first: Lsn,
+    /// The newest pack: the numbers of the first and the last segment in it, and its size in bytes.
+    pub pack: Option<(u64, u64, u64)>,
+}
+
 /// Checkpoints made and what there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointReadings {

@@ -190,7 +190,8 @@ impl Core {
         let Some(answer) = pending.try_take() else { return };
         list.fetch = Fetch::None;
         if let Err(error) = self.granted(target, number, answer.map(|answered| answered.value), now) {
-            let refused = matches!(error, StackError::Refused(_));
+            // One that was too much for the facility is asked for again with the next need.
+            let refused = matches!(&error, StackError::Refused(why) if *why != Refusal::Overloaded);
             if let Some(list) = self.lists.get_mut(&target).filter(|_| refused) {
                 list.fetch_refused = true;
             }

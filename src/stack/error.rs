@@ -198,16 +198,20 @@ pub enum StackError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Every port that this stack may have is held by some stack.
+    /// Every port that this stack may have is held by some stack: one must give ports back, or this
+    /// one's profile must allow more.
     ListFull,
-    /// Nothing is free, and some ports are in quarantine: waiting helps.
+    /// Nothing that this stack may have is free, and some of it is in quarantine: waiting helps.
     InQuarantine,
-    /// Ports are free, and this stack's profile allows none of them.
+    /// Its profile allows no port that anybody could give it, or not the one that was named: another
+    /// profile helps.
     Excluded,
-    /// This stack holds as many ports as it may.
+    /// This stack holds as many ports as it may: a higher quota helps, or giving back.
     OverQuota,
     /// What is left is kept for stacks that have no port.
     Reserved,
+    /// The facility has too much to do: asking a little later helps.
+    Overloaded,
     /// The facility cannot be reached.
     Unreachable,
     /// The promised lease ran out.
@@ -222,6 +226,45 @@ pub enum Cause {
     InUse,
     /// Anything else.
     Other,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 13] = [
+        Self::ListFull,
+        Self::InQuarantine,
+        Self::Excluded,
+        Self::OverQuota,
+        Self::Reserved,
+        Self::Overloaded,
+        Self::Unreachable,
+        Self::LeaseOver,
+        Self::NotHosted,
+        Self::Stopped,
+        Self::Fenced,
+        Self::InUse,
+        Self::Other,
+    ];
+
+    /// The word for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ListFull => "list-full",
+            Self::InQuarantine => "in-quarantine",
+            Self::Excluded => "excluded",
+            Self::OverQuota => "over-quota",
+            Self::Reserved => "reserved",
+            Self::Overloaded => "overloaded",
+            Self::Unreachable => "unreachable",
+            Self::LeaseOver => "lease-over",
+            Self::NotHosted => "not-hosted",
+            Self::Stopped => "stopped",
+            Self::Fenced => "fenced",
+            Self::InUse => "in-use",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl StackError {
@@ -245,9 +288,10 @@ impl StackError {
 
 fn of_refusal(why: &Refusal) -> Cause {
     match why {
-        Refusal::Exhausted { quarantined: 1.., .. } => Cause::InQuarantine,
-        Refusal::Exhausted { held, excluded, .. } if excluded > held => Cause::Excluded,
-        Refusal::Exhausted { .. } => Cause::ListFull,
+        Refusal::Exhausted { allowable_quarantined: 1.., .. } => Cause::InQuarantine,
+        Refusal::Exhausted { allowable_held: 1.., .. } => Cause::ListFull,
+        // None of what its profile allows is there to be had, whoever gives back.
+        Refusal::Exhausted { .. } => Cause::Excluded,
         Refusal::QuotaExceeded { .. } => Cause::OverQuota,
         Refusal::Reserved { .. } => Cause::Reserved,
         Refusal::PortExcluded { .. } | Refusal::NoAllowableSet => Cause::Excluded,
@@ -255,6 +299,7 @@ fn of_refusal(why: &Refusal) -> Cause {
         Refusal::PortQuarantined { .. } => Cause::InQuarantine,
         Refusal::UnknownList { .. } | Refusal::Closed | Refusal::NotJoined => Cause::NotHosted,
         Refusal::GrantsStopped { .. } | Refusal::StorageFull => Cause::Stopped,
+        Refusal::Overloaded => Cause::Overloaded,
         _ => Cause::Other,
     }
 }

@@ -242,6 +242,12 @@ impl Stack {
         self.core.lock().connection.actor().incarnation
     }
 
+    /// Length of the promised lease, ms; 0 = none.
+    #[must_use]
+    pub fn promise_ms(&self) -> u64 {
+        self.introduction.promise_ms
+    }
+
     /// Until when the promised lease runs, by the boot clock; `None` without a promise.
     #[must_use]
     pub fn lease_until(&self) -> Option<BootMs> {

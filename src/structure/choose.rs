@@ -108,13 +108,16 @@ impl Scene<'_> {
 
     /// Why there is too little, in numbers.
     fn exhausted(&self) -> Refusal {
-        let (mut free, mut excluded) = (0, 0);
+        let (mut free, mut excluded, mut allowable_held, mut allowable_quarantined) = (0, 0, 0, 0);
         for group in GroupNumber::all() {
-            let all = self.holdings.masks(self.list, group).free();
-            free += (all & self.allowable(group)).count_ones();
-            excluded += (all & !self.allowable(group)).count_ones();
+            let (all, allowable) = (self.holdings.masks(self.list, group), self.allowable(group));
+            free += (all.free() & allowable).count_ones();
+            excluded += (all.free() & !allowable).count_ones();
+            allowable_held += (all.held & allowable).count_ones();
+            allowable_quarantined += (all.quarantined & allowable).count_ones();
         }
-        Refusal::Exhausted { free, held: self.list.held, quarantined: self.list.quarantined, excluded }
+        let (held, quarantined) = (self.list.held, self.list.quarantined);
+        Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined }
     }
 }
 

@@ -180,8 +180,10 @@ impl Structure {
         if connector.state != ConnectorState::FailedPersistent {
             return Err(Refusal::NotFailed { state: connector.state });
         }
-        // protocol.md R18: promises of the history that was lost are not known.
-        let passed = context.deadline.is_some_and(|deadline| deadline <= context.now) && !self.is_restored();
+        // A promise counts only where something enforces it that does not pause with the stack (protocol.md
+        // R3), and promises of a history that was lost are not known (R18).
+        let passed = connector.enforced && context.deadline.is_some_and(|deadline| deadline <= context.now);
+        let passed = passed && !self.is_restored();
         if !boot_is_dead && !passed {
             return Err(Refusal::BootMayBeAlive);
         }

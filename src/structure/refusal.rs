@@ -52,8 +52,8 @@ pub enum Refusal {
         /// Its state.
         state: ConnectorState,
     },
-    /// Clean-up before the promised deadline, or without any, needs the statement.
-    #[error("state that this boot of its machine is dead: no promised deadline has passed")]
+    /// Clean-up needs the statement, unless a deadline has passed that was promised and is enforced.
+    #[error("state that this boot of its machine is dead: no promised and enforced deadline has passed")]
     BootMayBeAlive,
     /// The number was presented before with another body.
     #[error("request number {number} was used with another body")]
@@ -103,6 +103,10 @@ pub enum Refusal {
         quarantined: u32,
         /// Ports free but outside the asker's allowable set, or in the explicit-bind pool.
         excluded: u32,
+        /// Of the ports held those that the asker might have: when they are given back there is more.
+        allowable_held: u32,
+        /// Of the ports in quarantine those that the asker might have: waiting helps.
+        allowable_quarantined: u32,
     },
     /// The connector would hold more than its quota.
     #[error("quota: {held} of {quota} ports held in this list")]

@@ -73,8 +73,8 @@ pub enum Request {
         incarnation: Incarnation,
         /// By whose word: for the audit line.
         by: ConnectorName,
-        /// The statement that this boot of this machine is dead: required before the promised
-        /// deadline, and always where none was promised.
+        /// The statement that this boot of this machine is dead. Only after a deadline that the
+        /// connector promised, and that is enforced where packets are sent, is it not required.
         boot_is_dead: bool,
     },
     /// Internal: end the quarantine of all that is due in one list.

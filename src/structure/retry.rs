@@ -1,4 +1,13 @@
 //! Request windows: the same request number has at most one effect.
+//!
+//! Refusals are not remembered, so a refused request that comes once more is decided anew. A late
+//! double of a refused acquire may be granted then, although its stack took the refusal and forgot
+//! the number. That is within protocol.md: the grant is the stack's and nobody else's, an answer to a
+//! number that is not outstanding is dropped (R11), and the next attach lists the grant, so that the
+//! stack adopts it and gives it back (R7). Until then its ports are held for nothing. To remember
+//! refusals would cost a place per refusal, and an event for something that had no effect. One gRPC
+//! stream delivers nothing twice, and the client sends no call twice: only a caller that repeats a
+//! number by itself can meet it.
 #![forbid(unsafe_code)]
 
 use super::request::Body;

@@ -130,6 +130,14 @@ impl Structure {
     /// It is over when every active connector has attached since, at least 5 s after it began; and
     /// at the latest when the longest lease of an active connector ran out, drift included, 30 s
     /// for one without a promise.
+    ///
+    /// No quarantine is added to the lease, unlike [`restored_window_end`](Self::restored_window_end).
+    /// Only what one frame granted can be missing, and only if the disk lied about its sync. A stack
+    /// that lives attaches within its lease and proves the loss, and then grants stop until an operator
+    /// has looked. There remains the stack that opened connections from a grant of that very frame and
+    /// never comes back: its group may be drawn, one of all that are wholly free, while remote sides
+    /// remember it. Two more minutes of waiting for every stack that is gone would cost each power
+    /// loss more than that is worth: a disk that lies is outside of what the storage promises.
     #[must_use]
     pub fn power_loss_wait(&self, context: &Context) -> Option<Wait> {
         let stop = self.stop.filter(|stop| stop.cause == StopCause::PowerLoss)?;

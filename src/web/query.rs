@@ -119,6 +119,7 @@ mod tests {
             "/x?limit=0",
             "/x?limit=1025",
             "/x?limit=+5",
+            "/x?limit=%2B5",
             "/x?limit=",
             "/x?from=-1",
             "/x?from=4294967296",

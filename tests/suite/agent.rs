@@ -84,7 +84,13 @@ impl Site {
     }
 
     pub fn serve(&self) -> Process {
+        self.serve_configured("")
+    }
+
+    /// With these lines as configuration.
+    pub fn serve_configured(&self, config: &str) -> Process {
         let mut command = portplex(&["serve", "--json", "--init"]);
+        command.arg("--config").arg(self.write("portplex.toml", config));
         command.arg("--data").arg(self.path("store")).arg("--uds").arg(self.path("service.sock"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
         let mut line = String::new();

@@ -6,7 +6,7 @@ mod contract;
 mod hostile;
 mod limits;
 mod line;
-mod pki;
+pub(crate) mod pki;
 mod probes;
 mod raw;
 mod served;

@@ -158,11 +158,14 @@ fn a_silent_stack_becomes_failed_persistent_and_keeps_its_ports() {
     let status = facility.connector(other).expect("answered").expect("known");
     assert_eq!(status.state, ConnectorState::Active, "a renewed lease runs on");
 
-    // R8: the deadline passed, so no statement is needed; another incarnation is refused.
+    // R3, R8: the deadline passed, and nothing enforced it: the statement is needed. Another incarnation
+    // is refused.
     let by = ConnectorName::new("OPERATOR").expect("a name");
     let stale = portplex::ident::Incarnation(1);
     assert!(matches!(refusal(facility.clean_up(&name, stale, &by, true)), Refusal::StaleIncarnation { .. }));
-    facility.clean_up(&name, silent.actor().incarnation, &by, false).expect("cleaned up");
+    let incarnation = silent.actor().incarnation;
+    assert_eq!(refusal(facility.clean_up(&name, incarnation, &by, false)), Refusal::BootMayBeAlive);
+    facility.clean_up(&name, incarnation, &by, true).expect("cleaned up");
     assert_eq!(facility.connector(&name).expect("answered"), None, "forgotten entirely");
 }
 

@@ -292,8 +292,10 @@ impl Pair {
             }
             other => panic!("{request:?}: expected {other:?}, refused: {refusal}"),
         }
-        if let (Refusal::Exhausted { free, held, quarantined, excluded }, Request::Stack { actor, .. }) =
-            (refusal, request)
+        if let (
+            Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined },
+            Request::Stack { actor, .. },
+        ) = (refusal, request)
         {
             let stack = self.plain.alive_at(actor.slot).expect("acting");
             let allowable = self.plain.allowable(stack, list).expect("a set");
@@ -304,6 +306,10 @@ impl Pair {
             assert_eq!(*free, count(&|place| ports[place] == Port::Free && allowable[place]));
             assert_eq!(*held, count(&|place| matches!(ports[place], Port::Held { .. })));
             assert_eq!(*quarantined, count(&|place| matches!(ports[place], Port::Resting { .. })));
+            let is_held = |place: usize| matches!(ports[place], Port::Held { .. });
+            assert_eq!(*allowable_held, count(&|place| is_held(place) && allowable[place]));
+            let rests = |place: usize| matches!(ports[place], Port::Resting { .. });
+            assert_eq!(*allowable_quarantined, count(&|place| rests(place) && allowable[place]));
             assert_eq!(free + held + quarantined + excluded, 65_536);
         }
     }

@@ -7,6 +7,7 @@ mod logged;
 mod managed;
 mod packaged;
 mod profiled;
+mod proven;
 mod relimited;
 mod signalled;
 mod verbs;

@@ -1,6 +1,7 @@
 //! The stack: ports from its groups, through crashes of the facility and of itself.
 
 mod binds;
+mod causes;
 mod connections;
 mod deadline;
 mod errors;
@@ -22,6 +23,12 @@ use portplex::structure::{Body, Refusal, Request};
 use std::collections::BTreeSet;
 
 const DVIPA: &str = "10.1.1.1";
+
+/// Free, held, quarantined, excluded; of those held and quarantined what the asker might have.
+fn exhausted(counts: [u32; 4], allowable_held: u32, allowable_quarantined: u32) -> Refusal {
+    let [free, held, quarantined, excluded] = counts;
+    Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined }
+}
 
 fn dvipa() -> Dvipa {
     DVIPA.parse().expect("a DVIPA")
@@ -196,7 +203,7 @@ fn an_error_names_its_cause() {
     let bound = take(&one, 1);
     let back = bound[0].port;
     let full = two.bind(dvipa(), 0).expect_err("the only group is held");
-    let why = Refusal::Exhausted { free: 0, held: 64, quarantined: 0, excluded: 65_472 };
+    let why = exhausted([0, 64, 0, 65_472], 64, 0);
     assert_eq!(full, StackError::NoPort { local: local(), why, in_use: 0, resting: 0 });
     assert_eq!(two.state(), State::Active, "a refusal is no fault");
 

@@ -3,6 +3,8 @@
 
 use super::RemoteError;
 use super::overloaded;
+use super::patience::Kind;
+use super::patience::Patience;
 use super::presences::Known;
 use super::presences::Presences;
 use super::told;
@@ -52,8 +54,8 @@ struct State {
     is_final: bool,
     /// The same, kept when the next one succeeds.
     last_fault: Option<RemoteError>,
-    /// The service asked not to be asked before.
-    not_before: Option<Instant>,
+    /// What the service asked not to be asked yet.
+    patience: Patience,
     /// Given up: nothing connects any more.
     over: bool,
 }
@@ -64,7 +66,7 @@ struct Live {
     channel: Channel,
     in_flight_max: usize,
     last: u64,
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, (Option<Kind>, Waiting)>,
     parts: HashMap<u64, Vec<v1::AttachedPart>>,
     rows: usize,
 }
@@ -95,8 +97,8 @@ pub(super) enum Waiting {
 impl Line {
     pub(super) fn new(door: Door, structure: StructureName, tls: Option<ClientTls>) -> Self {
         let (presences, over, is_final, lease_ms) = (Presences::default(), false, false, 0);
-        let (live, fault, last_fault, not_before) = (None, None, None, None);
-        let state = State { live, presences, fault, lease_ms, is_final, last_fault, not_before, over };
+        let (live, fault, last_fault, patience) = (None, None, None, Patience::default());
+        let state = State { live, presences, fault, lease_ms, is_final, last_fault, patience, over };
         Self { door, structure, tls, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -161,8 +163,7 @@ impl Line {
     }
 
     pub(super) fn retry_after(&self) -> Duration {
-        let not_before = self.state.lock().not_before;
-        not_before.map_or(Duration::ZERO, |instant| instant.saturating_duration_since(Instant::now()))
+        self.state.lock().patience.left(Instant::now())
     }
 
     pub(super) fn channel(&self) -> Result<Channel, RemoteError> {
@@ -188,11 +189,15 @@ impl Line {
         RemoteError::Unreachable { door: self.door.to_string(), reason: reason.to_string() }
     }
 
-    /// Sends a call. Without a stream, and beyond what the service takes, it is answered at once.
+    /// Sends a call. Without a stream, beyond what the service takes, and before the time that it named,
+    /// it is answered at once.
     pub(super) fn ask(&self, what: What, waiting: Waiting) {
+        let kind = Kind::of(&what);
         let mut state = self.state.lock();
-        match state.live.as_mut() {
-            Some(live) if live.waiting.len() < live.in_flight_max => live.send(what, waiting),
+        let State { live, patience, .. } = &mut *state;
+        let is_early = patience.is_early(kind.as_ref(), Instant::now());
+        match live {
+            Some(live) if live.waiting.len() < live.in_flight_max && !is_early => live.send(what, kind, waiting),
             Some(_) => {
                 drop(state);
                 waiting.fail(overloaded());
@@ -205,18 +210,21 @@ impl Line {
     /// Sends a call that brings a presence with it, after word of those that ended.
     pub(super) fn enter(&self, known: Known, what: impl FnOnce(u64) -> What, completer: Completer<Reply>) {
         let mut state = self.state.lock();
-        let State { live, presences, .. } = &mut *state;
+        let State { live, presences, patience, .. } = &mut *state;
         let Some(live) = live else {
             drop(state);
             return completer.complete(Err(CallError::Gone));
         };
         live.tell_ended(presences);
-        if live.waiting.len() >= live.in_flight_max {
+        let presence = presences.enter(known);
+        let what = what(presence);
+        let kind = Kind::of(&what);
+        if live.waiting.len() >= live.in_flight_max || patience.is_early(kind.as_ref(), Instant::now()) {
+            presences.forget(presence);
             drop(state);
             return completer.complete(Err(overloaded()));
         }
-        let presence = presences.enter(known);
-        live.send(what(presence), Waiting::Entering(presence, completer));
+        live.send(what, kind, Waiting::Entering(presence, completer));
     }
 
     /// Tells the service of presences that ended.
@@ -236,15 +244,15 @@ impl Line {
         let v1::StackAnswer { call, what } = answer;
         let what = what.ok_or(Malformed::missing("answer.what"))?;
         let mut state = self.state.lock();
-        if let Told::Error(v1::CallError { retry_after_ms: ms @ 1.., .. }) = &what {
-            state.not_before = Some(Instant::now() + Duration::from_millis((*ms).into()));
-        }
-        let State { live, presences, .. } = &mut *state;
+        let State { live, presences, patience, .. } = &mut *state;
         let Some(live) = live else { return Ok(()) };
         if let Told::Part(part) = what {
             return live.keep(call, part);
         }
-        let waiting = live.waiting.remove(&call).ok_or(Malformed::missing("answer.call"))?;
+        let (kind, waiting) = live.waiting.remove(&call).ok_or(Malformed::missing("answer.call"))?;
+        if let Told::Error(error) = &what {
+            patience.heed(kind, error, Instant::now());
+        }
         let parts = live.parts.remove(&call).unwrap_or_default();
         live.rows -= parts.iter().map(rows).sum::<usize>();
         match (waiting, what) {
@@ -293,9 +301,9 @@ impl Line {
 }
 
 impl Live {
-    fn send(&mut self, what: What, waiting: Waiting) {
+    fn send(&mut self, what: What, kind: Option<Kind>, waiting: Waiting) {
         self.last += 1;
-        self.waiting.insert(self.last, waiting);
+        self.waiting.insert(self.last, (kind, waiting));
         // A stream that is gone is noticed by who reads it: everybody hears `Gone` then.
         let _ = self.calls.send(v1::StackCall { call: self.last, what: Some(what) });
     }

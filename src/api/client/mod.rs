@@ -3,13 +3,15 @@
 //! One stream carries everything. While it is broken every call is answered
 //! [`CallError::Gone`] at once, and it is made again in the background, after pauses that grow and
 //! vary; who was connected over it is said again then (a resume), so that no other process slips in.
-//! No call is ever sent twice.
+//! No call is ever sent twice. What the service refused as too much is not asked again before the time
+//! that it named.
 #![forbid(unsafe_code)]
 
 mod dial;
 mod drive;
 mod line;
 mod operator;
+mod patience;
 mod presences;
 mod watching;
 
@@ -169,8 +171,9 @@ impl RemoteFacility {
         self.line.last_fault()
     }
 
-    /// How long the service asked to wait with the last refusal that said so: since then that time has
-    /// run. Zero: nothing is to be waited for.
+    /// How long the service asked to wait with the last refusal that said so, with up to half of it added
+    /// at random: since then that time has run. Zero: nothing is to be waited for. What was refused
+    /// `Overloaded` is not sent again before, but refused here.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.line.retry_after()

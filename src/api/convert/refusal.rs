@@ -43,9 +43,11 @@ impl From<&Refusal> for v1::Refusal {
             Refusal::Closed => coded(Code::Closed, facts),
             Refusal::NotJoined => coded(Code::NotJoined, facts),
             Refusal::NoAllowableSet => coded(Code::NoAllowableSet, facts),
-            Refusal::Exhausted { free, held, quarantined, excluded } => {
+            Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined } => {
                 let (free, held, quarantined, excluded) = (*free, *held, *quarantined, *excluded);
-                coded(Code::Exhausted, Self { free, held, quarantined, excluded, ..facts })
+                let (allowable_held, allowable_quarantined) = (*allowable_held, *allowable_quarantined);
+                let counts = Self { free, held, quarantined, excluded, allowable_held, allowable_quarantined, ..facts };
+                coded(Code::Exhausted, counts)
             }
             Refusal::QuotaExceeded { held, quota } => {
                 coded(Code::QuotaExceeded, Self { held: *held, quota: *quota, ..facts })
@@ -118,6 +120,8 @@ impl TryFrom<v1::Refusal> for Refusal {
                 held: sent.held,
                 quarantined: sent.quarantined,
                 excluded: sent.excluded,
+                allowable_held: sent.allowable_held,
+                allowable_quarantined: sent.allowable_quarantined,
             },
             Ok(Code::QuotaExceeded) => Self::QuotaExceeded { held: sent.held, quota: sent.quota },
             Ok(Code::Reserved) => Self::Reserved { reserve: within("refusal.reserve", sent.reserve, 0, u16::MAX)? },

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod connections;
 mod methods;
 
 pub use calls::{CallsLayer, CountedBody, CountedCalls};
+pub use connections::ConnectionCounts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,6 +67,21 @@ pub enum Turned {
     Unknown,
 }
 
+/// What else a connection may meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// There are as many as there may be.
+    NoRoom,
+    /// Its peer has as many as it may have.
+    NoRoomForPeer,
+    /// Accepting failed.
+    AcceptFailed,
+    /// The peer took nothing of what was written.
+    SlowReader,
+    /// It had its age.
+    Aged,
+}
+
 /// Why the service itself refused a call: the facility never heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barred {
@@ -99,6 +116,7 @@ pub struct ServiceMeters {
     open_connections: [AtomicU64; 2],
     connections: [AtomicU64; 2],
     turned: [AtomicU64; 4],
+    fates: [AtomicU64; 5],
     barred: [AtomicU64; 4],
     streams: AtomicU64,
     watchers: AtomicU64,
@@ -141,6 +159,7 @@ impl Default for ServiceMeters {
             open_connections: Default::default(),
             connections: Default::default(),
             turned: Default::default(),
+            fates: Default::default(),
             barred: Default::default(),
             streams: AtomicU64::new(0),
             watchers: AtomicU64::new(0),

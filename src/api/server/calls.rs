@@ -114,7 +114,7 @@ impl Peer {
     ) -> Self {
         let (in_flight_max, lease_ms) = (shared.live.limits().in_flight_max, shared.live.lease_ms());
         let (presences, admitted, waiting) = (BTreeMap::new(), BTreeMap::new(), FuturesUnordered::new());
-        let (meters, counted) = (Arc::clone(&shared.counts.meters), shared.counts.meters.stream());
+        let (meters, counted) = (Arc::clone(&shared.meters), shared.meters.stream());
         Self {
             facility,
             structure,

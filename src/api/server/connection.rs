@@ -1,7 +1,6 @@
 //! One connection from its first byte to its last: who it is, HTTP/1 or HTTP/2, every limit, its end.
 #![forbid(unsafe_code)]
 
-use super::counts::Counts;
 use super::doors::Accepted;
 use super::gate;
 use super::gate::Gate;
@@ -21,6 +20,8 @@ use crate::api::access::audit;
 use crate::api::access::shown_refused;
 use crate::api::limits;
 use crate::api::meters::DoorKind;
+use crate::api::meters::Fate;
+use crate::api::meters::ServiceMeters;
 use crate::api::meters::Turned;
 use crate::facility::random_u64;
 use hyper_util::rt::TokioExecutor;
@@ -48,7 +49,7 @@ pub(super) struct Served {
     pub(super) access: Access,
     pub(super) tls: Option<Arc<TlsDoor>>,
     pub(super) room: Arc<Room>,
-    pub(super) counts: Arc<Counts>,
+    pub(super) meters: Arc<ServiceMeters>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -76,7 +77,7 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place, alive: mpsc::Sender<()>) {
-    let meters = &served.counts.meters;
+    let meters = &served.meters;
     match accepted {
         Accepted::Tcp(stream, from) => {
             let _counted = meters.connection(DoorKind::Tcp);
@@ -87,7 +88,6 @@ pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place,
             let _counted = meters.connection(DoorKind::Unix);
             let peer = served.access.uids.peer(uid);
             if let Err(denied) = &peer {
-                served.counts.add(|counts| &counts.denied);
                 meters.turn_away(Turned::Unknown);
                 audit::denied(denied);
             }
@@ -99,7 +99,6 @@ pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place,
                 converse(&served, stream, Ok(peer)).await;
             }
             Err(reason) => {
-                served.counts.add(|counts| &counts.handshakes_failed);
                 meters.turn_away(Turned::Tls);
                 audit::refused(from, reason);
             }
@@ -143,9 +142,9 @@ where
     let limits = served.live.limits();
     let Limits { silence_max, write_max, age_grace, connection_age_max, .. } = limits;
     let (ending, ended) = watch::channel(false);
-    let gate = Arc::new(Gate::new(served.routes.read().clone(), peer, ended, Arc::clone(&served.counts)));
+    let gate = Arc::new(Gate::new(served.routes.read().clone(), peer, ended, Arc::clone(&served.meters)));
     let answer = hyper::service::service_fn(move |request| gate::answer(Arc::clone(&gate), request));
-    let guarded = Guarded::new(stream, silence_max, write_max, Arc::clone(&served.counts));
+    let guarded = Guarded::new(stream, silence_max, write_max, Arc::clone(&served.meters));
     let http = http(&limits);
     let mut connection = pin!(http.serve_connection(TokioIo::new(guarded), answer));
     let mut stopping = served.stopping.clone();
@@ -159,7 +158,7 @@ where
     let _ = ending.send(true);
     connection.as_mut().graceful_shutdown();
     if is_aged {
-        served.counts.add(|counts| &counts.aged);
+        served.meters.meet(Fate::Aged);
         let _ = tokio::time::timeout(age_grace, connection).await;
     } else {
         // The stop has a patience of its own.

@@ -8,6 +8,7 @@ use super::room::Full;
 use super::room::Whose;
 use crate::api::Door;
 use crate::api::access::audit;
+use crate::api::meters::Fate;
 use crate::api::meters::Turned;
 use std::io;
 use std::net::SocketAddr;
@@ -122,7 +123,7 @@ pub(super) async fn accept(opened: Opened, served: Arc<Served>, alive: mpsc::Sen
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if served.counts.add(|counts| &counts.accept_failed).is_power_of_two() {
+                if served.meters.meet(Fate::AcceptFailed).is_power_of_two() {
                     tracing::warn!(door = %opened.door, %error, rest_ms = rest.as_millis(), "accepting failed");
                 }
                 tokio::time::sleep(rest).await;
@@ -145,12 +146,10 @@ pub(super) async fn accept(opened: Opened, served: Arc<Served>, alive: mpsc::Sen
 
 /// Not a line for each: who is refused a thousand times is told of eleven times.
 fn refused(served: &Served, accepted: &Accepted, full: Full) {
-    served.counts.meters.turn_away(Turned::Limit);
+    served.meters.turn_away(Turned::Limit);
     let (count, reason) = match full {
-        Full::All => (served.counts.add(|counts| &counts.no_room), "no room for more connections"),
-        Full::Peer => {
-            (served.counts.add(|counts| &counts.no_room_for_peer), "no room for more connections of this peer")
-        }
+        Full::All => (served.meters.meet(Fate::NoRoom), "no room for more connections"),
+        Full::Peer => (served.meters.meet(Fate::NoRoomForPeer), "no room for more connections of this peer"),
     };
     if count.is_power_of_two() {
         audit::refused(accepted, format_args!("{reason} ({count} so far)"));

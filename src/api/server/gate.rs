@@ -4,7 +4,6 @@
 //! to change something that comes from another site, and one that was sent to plain loopback by a name.
 #![forbid(unsafe_code)]
 
-use super::counts::Counts;
 use crate::api::access::Act;
 use crate::api::access::Denied;
 use crate::api::access::How;
@@ -12,6 +11,7 @@ use crate::api::access::Peer;
 use crate::api::access::audit;
 use crate::api::access::is_grpc;
 use crate::api::meters::Barred;
+use crate::api::meters::ServiceMeters;
 use axum::body::Body;
 use http::Extensions;
 use http::HeaderMap;
@@ -47,7 +47,7 @@ pub(super) struct Gate {
     routes: axum::Router,
     peer: Result<Arc<Peer>, Denied>,
     ending: Ending,
-    counts: Arc<Counts>,
+    meters: Arc<ServiceMeters>,
 }
 
 impl Gate {
@@ -55,9 +55,9 @@ impl Gate {
         routes: axum::Router,
         peer: Result<Peer, Denied>,
         ended: watch::Receiver<bool>,
-        counts: Arc<Counts>,
+        meters: Arc<ServiceMeters>,
     ) -> Self {
-        Self { routes, peer: peer.map(Arc::new), ending: Ending(ended), counts }
+        Self { routes, peer: peer.map(Arc::new), ending: Ending(ended), meters }
     }
 
     fn check(&self, request: &Request<Incoming>) -> Result<&Arc<Peer>, Denied> {
@@ -80,8 +80,7 @@ pub(super) async fn answer(gate: Arc<Gate>, mut request: Request<Incoming>) -> R
             gate.routes.clone().oneshot(request.map(Body::new)).await
         }
         Err(denied) => {
-            gate.counts.add(|counts| &counts.denied);
-            gate.counts.meters.bar(Barred::Role);
+            gate.meters.bar(Barred::Role);
             Ok(refusal(&denied, request.uri().path()))
         }
     }

@@ -1,7 +1,8 @@
 //! A connection that ends if it begins with silence, or if its peer takes nothing of what it is owed.
 #![forbid(unsafe_code)]
 
-use super::counts::Counts;
+use crate::api::meters::Fate;
+use crate::api::meters::ServiceMeters;
 use crate::api::meters::Turned;
 use std::future::Future;
 use std::io;
@@ -23,14 +24,14 @@ pub(super) struct Guarded<S> {
     /// Runs while something is to be written that nobody takes.
     untaken: Option<Pin<Box<Sleep>>>,
     write_max: Duration,
-    counts: Arc<Counts>,
+    meters: Arc<ServiceMeters>,
 }
 
 impl<S> Guarded<S> {
     /// Within a runtime.
-    pub(super) fn new(stream: S, silence_max: Duration, write_max: Duration, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(stream: S, silence_max: Duration, write_max: Duration, meters: Arc<ServiceMeters>) -> Self {
         let silence = Some(Box::pin(tokio::time::sleep(silence_max)));
-        Self { stream, preface: 0, silence, untaken: None, write_max, counts }
+        Self { stream, preface: 0, silence, untaken: None, write_max, meters }
     }
 
     /// What a write came to, with the clock of those that wait.
@@ -44,7 +45,7 @@ impl<S> Guarded<S> {
         if untaken.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.counts.add(|counts| &counts.slow_readers);
+        self.meters.meet(Fate::SlowReader);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -62,8 +63,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if guarded.preface == PREFACE.len() || came[..common] != rest[..common] {
             guarded.silence = None;
         } else if read.is_pending() && silence.as_mut().poll(context).is_ready() {
-            guarded.counts.add(|counts| &counts.silent);
-            guarded.counts.meters.turn_away(Turned::Silence);
+            guarded.meters.turn_away(Turned::Silence);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

@@ -44,13 +44,11 @@ impl Shared {
     pub(super) fn told(&self, failure: Failure) -> Failure {
         match &failure {
             Failure::Denied(denied) => {
-                self.counts.add(|counts| &counts.denied);
-                self.counts.meters.bar(Barred::Role);
+                self.meters.bar(Barred::Role);
                 audit::denied(denied);
             }
             Failure::TooFast { .. } => {
-                self.counts.add(|counts| &counts.too_fast);
-                self.counts.meters.bar(Barred::Rate);
+                self.meters.bar(Barred::Rate);
             }
             _ => {}
         }

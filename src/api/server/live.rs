@@ -46,6 +46,11 @@ impl Seats {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Seat(Arc::clone(self)))
     }
+
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Seat {

@@ -6,7 +6,6 @@
 
 mod calls;
 mod connection;
-mod counts;
 mod doors;
 mod gate;
 mod guard;
@@ -18,8 +17,6 @@ mod stacks;
 mod structures;
 mod watching;
 
-pub use counts::ConnectionCounts;
-
 use super::Door;
 use super::Limits;
 use super::Operations;
@@ -30,6 +27,7 @@ use super::access::TlsError;
 use super::access::rates::Rates;
 use super::failure::Failure;
 use super::limits;
+use super::meters::ConnectionCounts;
 use super::meters::ServiceMeters;
 use super::v1;
 use crate::facility::Facility;
@@ -39,7 +37,6 @@ use crate::facility::WatchError;
 use crate::ident::Lsn;
 use crate::ident::StructureName;
 use connection::Served;
-use counts::Counts;
 use futures_util::FutureExt;
 use live::Live;
 use live::Seats;
@@ -89,7 +86,7 @@ pub(super) struct Shared {
     streams: Arc<Seats>,
     watchers: Arc<Seats>,
     rates: Rates,
-    counts: Arc<Counts>,
+    meters: Arc<ServiceMeters>,
     operations: Arc<Semaphore>,
 }
 
@@ -150,7 +147,6 @@ pub struct Running {
     last: mpsc::Receiver<()>,
     doors: Vec<Door>,
     tls: Option<Arc<TlsDoor>>,
-    counts: Arc<Counts>,
     meters: Arc<ServiceMeters>,
     http: axum::Router,
     shared: Arc<Shared>,
@@ -248,7 +244,6 @@ impl Server {
         let entered = runtime.enter();
         let opened = doors::open(doors, tls.is_some(), access.uids.has_others())?;
         let doors = opened.iter().map(|opened| opened.door.clone()).collect();
-        let counts = Arc::new(Counts::of(Arc::clone(&meters)));
         let live = Arc::new(Live::new(limits, lease));
         let shared = Arc::new(Shared {
             hosted,
@@ -256,14 +251,14 @@ impl Server {
             watchers: Arc::default(),
             operations: Arc::new(Semaphore::new(limits::OPERATIONS_MAX)),
             rates: Rates::new(&limits),
-            counts: Arc::clone(&counts),
+            meters: Arc::clone(&meters),
             live: Arc::clone(&live),
         });
         let served = Arc::new(Served {
             routes: RwLock::new(routes(Arc::clone(&shared), http.clone(), stopped.clone())),
-            room: Arc::new(Room::new(Arc::clone(&live), Arc::clone(&counts))),
+            room: Arc::new(Room::new(Arc::clone(&live))),
             tls: tls.clone(),
-            counts: Arc::clone(&counts),
+            meters: Arc::clone(&meters),
             stopping: stopped,
             live,
             access,
@@ -272,14 +267,14 @@ impl Server {
             tokio::spawn(doors::accept(opened, Arc::clone(&served), alive.clone()));
         }
         drop(entered);
-        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, counts, meters, http, shared, served })
+        Ok(Running { runtime: Some(runtime), stopping, last, doors, tls, meters, http, shared, served })
     }
 }
 
 /// Everything that is answered: gRPC, its health and reflection, and the other routes. Within a runtime.
 fn routes(shared: Arc<Shared>, http: axum::Router, mut stopped: watch::Receiver<bool>) -> axum::Router {
     let Limits { call_bytes_max, stream_call_bytes_max, .. } = shared.live.limits();
-    let counted = shared.counts.meters.layer();
+    let counted = shared.meters.layer();
     let stacks = StacksServer::new(stacks::Stacks(Arc::clone(&shared)))
         .max_decoding_message_size(stream_call_bytes_max)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -326,7 +321,7 @@ impl Running {
     /// What became of connections so far.
     #[must_use]
     pub fn connections(&self) -> ConnectionCounts {
-        self.counts.read()
+        self.meters.connection_counts()
     }
 
     /// Reads the certificates' files anew, for the connections that begin from now on.

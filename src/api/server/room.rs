@@ -1,7 +1,6 @@
 //! Room for connections: in all, and for each peer.
 #![forbid(unsafe_code)]
 
-use super::counts::Counts;
 use super::live::Live;
 use super::live::Seat;
 use super::live::Seats;
@@ -33,7 +32,6 @@ pub(super) struct Room {
     all: Arc<Seats>,
     live: Arc<Live>,
     peers: Mutex<BTreeMap<Whose, usize>>,
-    counts: Arc<Counts>,
 }
 
 /// A place that one connection has until it is dropped.
@@ -52,8 +50,8 @@ pub(super) enum Full {
 }
 
 impl Room {
-    pub(super) fn new(live: Arc<Live>, counts: Arc<Counts>) -> Self {
-        Self { all: Arc::default(), live, peers: Mutex::new(BTreeMap::new()), counts }
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        Self { all: Arc::default(), live, peers: Mutex::new(BTreeMap::new()) }
     }
 
     /// Takes a place; without `whose` only the places in all count.
@@ -68,14 +66,12 @@ impl Room {
             }
             peers.insert(whose, taken + 1);
         }
-        self.counts.add(|counts| &counts.accepted);
         Ok(Place { room: Arc::clone(self), whose, _seat: seat })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.room.counts.add(|counts| &counts.closed);
         let Some(whose) = self.whose else { return };
         let mut peers = self.room.peers.lock();
         if let Some(taken) = peers.get_mut(&whose) {
@@ -94,10 +90,9 @@ mod tests {
 
     #[test]
     fn room_is_counted_for_all_and_for_each_and_comes_back() {
-        let counts = Arc::new(Counts::default());
         let limits = Limits { connections_max: 3, connections_per_peer_max: 2, ..Limits::default() };
         let live = Arc::new(Live::new(limits, Duration::ZERO));
-        let room = Arc::new(Room::new(Arc::clone(&live), Arc::clone(&counts)));
+        let room = Arc::new(Room::new(Arc::clone(&live)));
         let of = |text: &str| Some(Whose::of(text.parse().unwrap()));
         let one = room.take(of("10.0.0.1")).unwrap();
         let _two = room.take(of("::ffff:10.0.0.1")).unwrap();
@@ -106,7 +101,7 @@ mod tests {
         assert_eq!(room.take(of("10.0.0.3")).unwrap_err(), Full::All);
         drop(one);
         room.take(of("10.0.0.1")).unwrap();
-        assert_eq!(counts.read().open, 2);
+        assert_eq!(room.all.taken(), 2);
         assert_eq!(room.peers.lock().len(), 2, "nobody is kept who has no connection");
         live.set(Limits { connections_max: 1, ..limits }, Duration::ZERO);
         assert_eq!(room.take(of("10.0.0.3")).unwrap_err(), Full::All, "two are there, and stay");

@@ -33,7 +33,7 @@ impl v1::stacks_server::Stacks for Stacks {
         let ending = ending(request.extensions());
         let limits = shared.live.limits();
         let overloaded = || {
-            shared.counts.meters.bar(Barred::Limit);
+            shared.meters.bar(Barred::Limit);
             Failure::from(Refusal::Overloaded).to_status()
         };
         let room = shared.streams.take(limits.streams_max).ok_or_else(overloaded)?;

@@ -45,7 +45,7 @@ impl v1::structures_server::Structures for Structures {
             let request = judge::request(&who, request.ok_or(Malformed::missing("submit.request"))?)?;
             if matches!(request, Asked::Stack { .. }) {
                 // Who has no stream has not attached on it.
-                self.0.counts.meters.bar(Barred::Stranger);
+                self.0.meters.bar(Barred::Stranger);
                 return Err(Refusal::MustAttach.into());
             }
             let asked = audit::asked(&request);
@@ -83,11 +83,11 @@ impl v1::structures_server::Structures for Structures {
         let cannot = || Status::unimplemented("this structure's facility cannot be watched");
         let door = hosted.watch.clone().ok_or_else(cannot)?;
         let overloaded = || {
-            self.0.counts.meters.bar(Barred::Limit);
+            self.0.meters.bar(Barred::Limit);
             Failure::from(Refusal::Overloaded).to_status()
         };
         let room = self.0.watchers.take(self.0.live.limits().watchers_max).ok_or_else(overloaded)?;
-        let counted = self.0.counts.meters.watcher();
+        let counted = self.0.meters.watcher();
         let updates = watching::start(door, after.map(Lsn), ending, (room, counted));
         Ok(Response::new(ReceiverStream::new(updates)))
     }

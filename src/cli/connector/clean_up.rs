@@ -21,7 +21,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   portplex connector fail /srv/ports SYS2.TCPIP --incarnation 7 --by ALICE
   portplex connector clean-up /srv/ports SYS2.TCPIP --incarnation 7 --by ALICE --boot-is-dead
-  portplex connector clean-up SYS2.TCPIP --incarnation 7 --by ALICE --service unix:/run/portplex.sock
+  portplex connector clean-up SYS2.TCPIP --incarnation 7 --by ALICE --boot-is-dead --service unix:/run/portplex.sock
   portplex connector clean-up --gone-from deleted.txt --by AUTOSCALER --service unix:/run/portplex.sock
   portplex connector clean-up --gone-from deleted.txt --by AUTOSCALER --yes --service unix:/run/portplex.sock
 
@@ -47,8 +47,8 @@ pub(crate) struct CleanUpArgs {
     /// By whose word: your name, or that of what deleted the machine; the log keeps it
     #[arg(long, value_name = "WHO")]
     by: ConnectorName,
-    /// You vouch that this boot of its machine is dead; required before a promised deadline has
-    /// passed, and always where none was promised
+    /// You vouch that this boot of its machine is dead; required unless its kernel enforced the lease
+    /// that it promised, and that has passed
     #[arg(long)]
     boot_is_dead: bool,
     /// Clean up every failed connector whose machine is in this list of deleted ones

@@ -58,7 +58,7 @@ pub(super) fn counts(stored: &Stored, view: &ConnectorView, target: Target) -> O
     let copy = unhindered(stored.structure(), view, target)?;
     let every = GroupNumber::COUNT;
     match ask(&copy, stored, view, Body::Acquire { member, at_least: every, at_most: every }) {
-        Err(Refusal::Exhausted { free, held, quarantined, excluded }) => {
+        Err(Refusal::Exhausted { free, held, quarantined, excluded, .. }) => {
             Some(Counts { free, held, quarantined, excluded })
         }
         Err(_) => None,

@@ -10,6 +10,7 @@ use crate::cli::log::Names;
 use crate::facility::Alarm;
 use crate::facility::Facility;
 use crate::facility::LocalFacility;
+use crate::facility::LogFiles;
 use crate::facility::Query;
 use crate::facility::Rows;
 use crate::facility::Status;
@@ -18,6 +19,7 @@ use crate::facility::WatchError;
 use crate::ident::ConnectorName;
 use crate::ident::Lsn;
 use crate::ident::Target;
+use crate::shapes;
 use crate::structure::Change;
 use crate::structure::Event;
 use crate::structure::Item;
@@ -62,8 +64,14 @@ impl Followers {
 }
 
 fn follow(structure: &str, facility: &LocalFacility, stop: &AtomicBool, opened: Status) {
-    let mut seen = Seen { storage: opened.storage, alarms: opened.alarms, checkpoint: facility.checkpoint_lsn() };
-    'watch: while let Ok(mut watch) = facility.watch_acts() {
+    let files = facility.log_files();
+    let mut seen =
+        Seen { storage: opened.storage, alarms: opened.alarms, checkpoint: facility.checkpoint_lsn(), files };
+    'watch: loop {
+        // Grants are many: they are looked at only where each of them is written.
+        let is_tracing = Line::is_tracing();
+        let watched = if is_tracing { facility.watch_from(facility.readings().durable) } else { facility.watch_acts() };
+        let Ok(mut watch) = watched else { return };
         // After the watch began: what it brings is newer, or known already and the same.
         let mut names = Names::of_items(named(facility).into_iter());
         loop {
@@ -74,7 +82,12 @@ fn follow(structure: &str, facility: &LocalFacility, stop: &AtomicBool, opened: 
                     tell(structure, lsn, &event, &names);
                     continue;
                 }
-                Next::Nothing => seen.look(structure, facility),
+                Next::Nothing => {
+                    seen.look(structure, facility);
+                    if is_tracing != Line::is_tracing() && !is_last {
+                        continue 'watch;
+                    }
+                }
                 Next::Lagged => {
                     Line::about("log-lagged", structure).warn(
                         "events came faster than they could be told: some are missing here, none in the store's log",
@@ -124,6 +137,7 @@ struct Seen {
     storage: Option<String>,
     alarms: Vec<Alarm>,
     checkpoint: Lsn,
+    files: Option<LogFiles>,
 }
 
 impl Seen {
@@ -133,6 +147,11 @@ impl Seen {
             self.checkpoint = checkpoint;
             let line = Line { lsn: Some(checkpoint.0), ..Line::about("checkpoint", structure) };
             line.info(format!("a checkpoint up to lsn {checkpoint} was made and proven"));
+        }
+        if let Some(files) = facility.log_files()
+            && let Some(before) = self.files.replace(files)
+        {
+            tell_files(structure, &before, &files);
         }
         let Ok(status) = facility.status() else { return };
         match (&self.storage, &status.storage) {
@@ -148,6 +167,18 @@ impl Seen {
             Line::about("alarm", structure).warn(&alarm.text);
         }
         self.alarms = status.alarms;
+    }
+}
+
+/// What became of the log's files. Several changes between two looks are one line.
+fn tell_files(structure: &str, before: &LogFiles, files: &LogFiles) {
+    if files.segment != before.segment {
+        let line = Line { lsn: Some(files.first.0), ..Line::about("segment", structure) };
+        line.info(format!("segment {} is written, from lsn {} on: the one before is full", files.segment, files.first));
+    }
+    if let Some((first, last, size)) = files.pack.filter(|_| files.pack != before.pack) {
+        Line::about("packed", structure)
+            .info(format!("segments {first} to {last} are packed as history, in {size} bytes"));
     }
 }
 
@@ -244,7 +275,12 @@ fn tell(structure: &str, lsn: Lsn, event: &Event, names: &Names) {
             Line { by: by.as_ref().map(ToString::to_string), ..line("granting-resumed") }
                 .warn(format!("granting goes on, {whose}"));
         }
-        // Ports come and go: who had one when is for `portplex who`.
+        // Ports come and go: who had one when is for `portplex who`, and for who wants every line.
+        change if Line::is_tracing() => {
+            let fields = shapes::event::fields(event, names).into_iter();
+            let words: Vec<String> = fields.map(|(key, value)| format!("{key} {value}")).collect();
+            line(shapes::event::name(change)).trace(words.join(", "));
+        }
         _ => {}
     }
 }

@@ -71,6 +71,15 @@ impl Line {
         log!(debug, self, text.as_ref());
     }
 
+    pub(super) fn trace(&self, text: impl AsRef<str>) {
+        log!(trace, self, text.as_ref());
+    }
+
+    /// Whether lines of the lowest level are written now.
+    pub(super) fn is_tracing() -> bool {
+        tracing::enabled!(target: TARGET, tracing::Level::TRACE)
+    }
+
     /// Something that belongs to the start.
     pub(super) fn tell_start(&self, text: impl AsRef<str>) {
         if IS_START_SEEN.load(Ordering::Relaxed) { self.debug(text) } else { self.info(text) }

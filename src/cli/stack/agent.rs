@@ -36,7 +36,6 @@ pub(super) struct Agent {
     pub(super) structure: StructureName,
     /// Where the facility is.
     pub(super) facility: String,
-    pub(super) promise_ms: u64,
     pub(super) book: Book,
     pub(super) clock: SystemClock,
     /// Once it has attached for the first time.
@@ -54,12 +53,11 @@ struct Fault {
 }
 
 impl Agent {
-    pub(super) fn new(name: ConnectorName, structure: StructureName, facility: String, promise_ms: u64) -> Self {
+    pub(super) fn new(name: ConnectorName, structure: StructureName, facility: String) -> Self {
         Self {
             name,
             structure,
             facility,
-            promise_ms,
             book: Book::default(),
             clock: SystemClock::new(),
             stack: OnceLock::new(),
@@ -267,7 +265,7 @@ impl Agent {
                 State::Stopped(cause) => Some(cause.name()),
                 _ => None,
             });
-            status["lease"] = json!({"promise_ms": self.promise_ms, "left_ms": left});
+            status["lease"] = json!({"promise_ms": stack.promise_ms(), "left_ms": left});
             status["store"] = json!(position.store.to_string());
             status["lsn"] = json!(position.lsn.0);
             status["connections"] = json!(open);

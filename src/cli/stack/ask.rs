@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use crate::ident::Dvipa;
-use crate::stack::Cause;
 use crate::stack::Local;
 use crate::stack::StackError;
 use serde::Deserialize;
@@ -120,20 +119,7 @@ impl AskError {
             Self::NotHeld { .. } => "not-held",
             Self::TooManyPrograms { .. } | Self::TooMuchHeld { .. } => "too-many",
             Self::Starting { .. } => "unreachable",
-            Self::Stack(error) => match error.cause() {
-                Cause::ListFull => "list-full",
-                Cause::InQuarantine => "in-quarantine",
-                Cause::Excluded => "excluded",
-                Cause::OverQuota => "over-quota",
-                Cause::Reserved => "reserved",
-                Cause::Unreachable => "unreachable",
-                Cause::LeaseOver => "lease-over",
-                Cause::NotHosted => "not-hosted",
-                Cause::Stopped => "stopped",
-                Cause::Fenced => "fenced",
-                Cause::InUse => "in-use",
-                _ => "other",
-            },
+            Self::Stack(error) => error.cause().name(),
         }
     }
 }

@@ -32,8 +32,11 @@ use std::time::Duration;
 /// How often it is looked whether the stack is attached.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// From one try to the next, where a try was answered.
+/// From one try to the next, where a try was answered, at least.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest lease that is promised, ms: a day, as for the one that is typed.
+const PROMISE_MS_MAX: u64 = 86_400_000;
 
 /// How a facility is connected to; it waits a few seconds at most.
 pub(super) type Connect = Box<dyn Fn() -> Result<RemoteFacility, RemoteError> + Send>;
@@ -44,6 +47,8 @@ pub(super) struct Setup {
     pub(super) name: ConnectorName,
     pub(super) profile: Profile,
     pub(super) identity: Identity,
+    /// The lease that was typed; `None`: the service's.
+    pub(super) promise_ms: Option<u64>,
     pub(super) options: Options,
 }
 
@@ -76,9 +81,11 @@ fn begin(
         }
     };
     loop {
-        let Setup { name, profile, identity, options, .. } = setup;
+        let Setup { name, profile, identity, promise_ms, options, .. } = setup;
+        let promise_ms = promise_ms.unwrap_or_else(|| facility.lease_asked_ms().min(PROMISE_MS_MAX));
+        let options = Options { promise_ms, ..options.clone() };
         let door = Arc::clone(&facility) as Arc<dyn Facility>;
-        match Stack::start(door, name.clone(), profile.clone(), *identity, options.clone()) {
+        match Stack::start(door, name.clone(), profile.clone(), *identity, options) {
             Ok((stack, adopted)) => {
                 let stack = Arc::new(stack);
                 let housekeeper = Housekeeper::start(&stack).map_err(|error| cannot(&error))?;
@@ -99,8 +106,13 @@ fn begin(
             }
             Err(error) => return Err(cannot(&error)),
         }
-        thread::sleep(PAUSE);
+        pause(&facility);
     }
+}
+
+/// Until the next try: not before the service wants it.
+fn pause(facility: &RemoteFacility) {
+    thread::sleep(facility.retry_after().max(PAUSE));
 }
 
 /// Whether a service that said this at the first try may say otherwise later, without anybody's doing here.
@@ -180,7 +192,7 @@ fn watch(agent: &Arc<Agent>, facility: &Arc<RemoteFacility>, stack: &Arc<Stack>,
                     }
                     Err(error) if passes(&error) => {
                         unreachable(agent, told, &error.to_string());
-                        thread::sleep(PAUSE);
+                        pause(facility);
                     }
                     Err(error) => return cannot(&error),
                 }

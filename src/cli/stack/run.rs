@@ -87,8 +87,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "MODE", default_value = "0600", value_parser = parse_mode)]
     socket_mode: u32,
     /// Length of the lease that the stack promises, ms; 0 = none. After it nothing is handed out
-    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
-    promise_ms: u64,
+    /// [default: what the service asks for at the first attach]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=86_400_000))]
+    promise_ms: Option<u64>,
     /// Groups that were too many for so long go back, ms
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     idle_ms: u64,
@@ -145,7 +146,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let noted = args.state.join(format!("{structure}-{name}.position"));
     let position = if args.anew { None } else { position::read(&noted) };
     let options = Options {
-        promise_ms: args.promise_ms,
         refill: Refill { idle_ms: args.idle_ms, ..Refill::default() },
         deny_nonzero_port: args.deny_nonzero_port,
         position,
@@ -154,11 +154,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     raise_descriptors();
     let told = Told { json: args.json };
-    let agent = Arc::new(Agent::new(name.clone(), structure, args.facility.to_string(), args.promise_ms));
+    let agent = Arc::new(Agent::new(name.clone(), structure, args.facility.to_string()));
     let socket = args.socket.clone().unwrap_or_else(|| args.state.join(SOCKET_NAME));
     let door = Arc::new(local::Door::open(&socket, args.socket_mode)?);
     told.begins(&agent, &socket)?;
-    let setup = Setup { connect, name, profile, identity, options };
+    let setup = Setup { connect, name, profile, identity, promise_ms: args.promise_ms, options };
     let ended = start(&agent, &door, setup, told).and_then(|over| work(args, &agent, &asked, &over, &noted, told));
     door.close();
     agent.book.end();

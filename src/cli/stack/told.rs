@@ -19,7 +19,7 @@ pub(super) struct Told {
 impl Told {
     /// That programs can connect.
     pub(super) fn begins(self, agent: &Agent, socket: &Path) -> Result<(), Failure> {
-        let Agent { name, structure, facility, promise_ms, .. } = agent;
+        let Agent { name, structure, facility, .. } = agent;
         if self.json {
             return output::print_json(&json!({
                 "event": "begins",
@@ -27,7 +27,6 @@ impl Told {
                 "structure": structure.to_string(),
                 "facility": facility,
                 "socket": socket.display().to_string(),
-                "promise_ms": promise_ms,
             }));
         }
         let mut text = format!("portplex stack {name}: structure {structure}\n");
@@ -47,7 +46,14 @@ impl Told {
                  socket and are kept"
             ),
         };
-        let value = json!({"event": "attached", "incarnation": incarnation, "found_grants": found, "kept_ports": kept});
+        let promise_ms = agent.stack().map(|stack| stack.promise_ms());
+        let value = json!({
+            "event": "attached",
+            "incarnation": incarnation,
+            "promise_ms": promise_ms,
+            "found_grants": found,
+            "kept_ports": kept,
+        });
         self.event(&line, &value);
     }
 

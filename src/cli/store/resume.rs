@@ -20,6 +20,7 @@ use crate::facility::Options;
 use crate::facility::SystemClock;
 use crate::ident::ConnectorName;
 use crate::structure::ClockFloor;
+use crate::structure::ConnectorState;
 use crate::structure::Context;
 use crate::structure::Refusal;
 use crate::structure::Request;
@@ -35,12 +36,19 @@ Examples:
   portplex store resume /srv/ports --by ALICE
   portplex store resume /srv/ports --by ALICE --adopt-reported
   portplex store resume --by ALICE --service unix:/run/portplex.sock
+  portplex store resume --by ALICE --end-wait --service unix:/run/portplex.sock
 
 Granting stops when the store lost data or was restored from a backup: stacks may hold ports of
 which the log knows nothing. They report them when they attach. Look first who has:
   portplex display connectors --data /srv/ports
   portplex connector list /srv/ports
-Where stacks reported ports that the log had lost, --adopt-reported says that they keep them. Every stack attaches again after this; a running one does so by itself.";
+Where stacks reported ports that the log had lost, --adopt-reported says that they keep them. Every stack
+attaches again after this; a running one does so by itself.
+
+After a power loss granting waits for the stacks, and goes on by itself. --end-wait ends that wait while
+some are missing. If the disk had lost the last grants of one of them, another stack is given ports that
+it still uses: two stacks on one port. Say it only if you know that none of them was granted anything
+just before the power failed.";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ResumeArgs {
@@ -55,6 +63,10 @@ pub(crate) struct ResumeArgs {
     /// Ports that stacks reported and the log had lost stay with these stacks
     #[arg(long)]
     adopt_reported: bool,
+    /// After a power loss: do not wait for the stacks that have not attached yet. You vouch that none of
+    /// them was granted anything just before the power failed
+    #[arg(long)]
+    end_wait: bool,
     /// Quarantine in ms that the service of this store runs with, where a list's policy sets none:
     /// a restored store waits at least so long
     #[arg(long, value_name = "MS", default_value = "120000", value_parser = clap::value_parser!(u32).range(1..=86_400_000))]
@@ -79,7 +91,10 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
 fn served(args: &ResumeArgs, act: &Act, operator: &Operator) -> Result<Exit, Failure> {
     let stop = operator.client.status(operator.structure)?.stop;
     let request = Request::ResumeGrants { by: Some(args.by.clone()), adopt_reported: args.adopt_reported };
-    if stop.is_some() {
+    if let Some(stop) = &stop {
+        if stop.cause == StopCause::PowerLoss {
+            refuse_haste(args, &act.place, &stop.waiting_for)?;
+        }
         match operator.client.submit(operator.structure, &request) {
             Ok(_) => {}
             Err(OperatorError::Call(error)) => return Err(refused(args, &act.place, error)),
@@ -95,6 +110,7 @@ fn closed(args: &ResumeArgs, act: &Act, dir: &Path) -> Result<Exit, Failure> {
     if stop.is_none() && store.manifest.stop == StopMark::None {
         return told(args, &act.place, None, 0);
     }
+    refuse_haste(args, &act.place, &waited_for(&store))?;
     refuse_unopened(args, &act.place, &store)?;
     let options = Options { quarantine: Duration::from_millis(u64::from(args.quarantine)), ..act.options() };
     let facility = LocalFacility::open(dir, &options)?;
@@ -104,6 +120,38 @@ fn closed(args: &ResumeArgs, act: &Act, dir: &Path) -> Result<Exit, Failure> {
     facility.close()?;
     resumed.map_err(|error| refused(args, &act.place, error))?;
     told(args, &act.place, stopped.map(|stop| stop.cause), stop.map_or(0, |stop| stop.adopted))
+}
+
+/// Who has not attached since the power failed.
+fn waited_for(store: &Inspected) -> Vec<ConnectorName> {
+    let structure = &store.structure;
+    match structure.stop() {
+        Some(stop) if stop.cause == StopCause::PowerLoss => {
+            structure.not_attached_since_stop(structure.lsn().next()).cloned().collect()
+        }
+        None if store.manifest.stop == StopMark::PowerLoss => {
+            let active = structure.connectors().filter(|view| view.state == ConnectorState::Active);
+            active.map(|view| view.name.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Refuses to end the wait after a power loss while stacks are missing, unless that was typed.
+fn refuse_haste(args: &ResumeArgs, place: &Place, waited_for: &[ConnectorName]) -> Result<(), Failure> {
+    let (Some((first, others)), false) = (waited_for.split_first(), args.end_wait) else { return Ok(()) };
+    let others = match others.len() {
+        0 => String::new(),
+        others => format!(" and {}", counted(others as u64, "other")),
+    };
+    let text = format!(
+        "{place}: {first}{others} did not attach since the power failed; the wait ends by itself when they have, or \
+         after one lease\nIf none of them was granted anything just before the power failed: portplex store resume {} \
+         --by {} --end-wait",
+        place.argument(),
+        args.by,
+    );
+    Err(Failure::told(Exit::Refused, text))
 }
 
 /// Refuses without opening the store what an open would refuse for certain: whoever asks again and

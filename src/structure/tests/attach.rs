@@ -109,6 +109,15 @@ fn a_clean_up_needs_failure_incarnation_and_a_deadline_or_a_word() {
     rig.context.deadline = Some(rig.context.now.plus(1));
     assert_eq!(rig.ask(silent.clone()), Err(Refusal::BootMayBeAlive), "the deadline has not passed");
     rig.wait(1);
+    assert_eq!(rig.ask(silent.clone()), Err(Refusal::BootMayBeAlive), "nothing enforced that deadline");
+    let enforced = Introduction { enforced: true, ..introduction("A", u128::from(b'A'), 1) };
+    let Ok(Answer::Attached { actor, .. }) = rig.ask(Request::Attach(enforced)) else { panic!("it attaches") };
+    let incarnation = actor.incarnation;
+    rig.fail("A", incarnation);
+    let silent = Request::CleanUp { name: name("A"), incarnation, by: name("OP"), boot_is_dead: false };
+    rig.context.deadline = Some(rig.context.now.plus(1));
+    assert_eq!(rig.ask(silent.clone()), Err(Refusal::BootMayBeAlive), "the enforced deadline has not passed");
+    rig.wait(1);
     assert_eq!(rig.ask(silent), Ok(Answer::Done));
     assert_eq!(rig.structure.connector(&name("A")), None);
 }

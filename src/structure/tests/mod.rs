@@ -24,6 +24,12 @@ use crate::ident::PortSet;
 use crate::ident::ProcessId;
 use crate::ident::Transport;
 
+/// Free, held, quarantined, excluded; of those held and quarantined what the asker might have.
+fn exhausted(counts: [u32; 4], allowable_held: u32, allowable_quarantined: u32) -> Refusal {
+    let [free, held, quarantined, excluded] = counts;
+    Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined }
+}
+
 /// A structure, its clock, and a copy that was only ever shown the events.
 pub(super) struct Rig {
     pub(super) structure: Structure,

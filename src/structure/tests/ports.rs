@@ -17,7 +17,7 @@ fn two_stacks_never_get_the_same_port() {
     groups.sort_unstable();
     groups.dedup();
     assert_eq!(groups.len(), 1_008, "every group of ports 1,024 to 65,535 went to one of them");
-    let full = Refusal::Exhausted { free: 0, held: 64_512, quarantined: 0, excluded: 1_024 };
+    let full = exhausted([0, 64_512, 0, 1_024], 64_512, 0);
     assert_eq!(rig.acquire(a, 1, 1), Err(full));
 }
 
@@ -38,7 +38,7 @@ fn a_port_outside_the_allowable_set_is_never_in_a_mask() {
     // A changed set revokes nothing.
     rig.allow(a.actor, PortSet::empty());
     assert_eq!(rig.in_use(list(1)), (63, 0));
-    let full = Refusal::Exhausted { free: 0, held: 63, quarantined: 0, excluded: 65_473 };
+    let full = exhausted([0, 63, 0, 65_473], 0, 0);
     assert_eq!(rig.acquire(a, 1, 1), Err(full));
 }
 
@@ -49,7 +49,7 @@ fn fewer_than_at_least_is_refused_and_changes_nothing() {
     let mut three = PortSet::empty();
     three.insert_range(6_400, 6_400 + 3 * 64 - 1);
     rig.allow(stack.actor, three);
-    let full = Refusal::Exhausted { free: 192, held: 0, quarantined: 0, excluded: 65_344 };
+    let full = exhausted([192, 0, 0, 65_344], 0, 0);
     assert_eq!(rig.acquire(stack, 4, 4), Err(full));
     assert_eq!(rig.in_use(list(1)), (0, 0));
     let grants = rig.acquire(stack, 2, 9).unwrap();

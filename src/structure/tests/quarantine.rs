@@ -70,7 +70,7 @@ fn another_stack_is_never_given_ports_out_of_quarantine() {
     rig.allow(b.actor, own);
     let grant = rig.acquire(a, 1, 1).unwrap()[0];
     rig.release(a, grant, grant.mask).unwrap();
-    let full = Refusal::Exhausted { free: 0, held: 0, quarantined: 64, excluded: 65_472 };
+    let full = exhausted([0, 0, 64, 65_472], 0, 64);
     assert_eq!(rig.acquire(b, 1, 1), Err(full));
     // A name connected anew is another stack: nothing says that it is the same boot.
     rig.stack(a.actor, Body::Disconnect).unwrap();

@@ -179,11 +179,13 @@ fn a_restored_store_serves_attach_and_no_answer_from_its_request_table() {
 #[test]
 fn a_restored_store_cleans_up_by_word_only() {
     let mut rig = Rig::new();
-    let a = rig.ready("A", list(1));
-    rig.fail("A", a.actor.incarnation);
+    rig.ready("A", list(1));
+    let enforced = Introduction { enforced: true, ..introduction("A", u128::from(b'A'), 1) };
+    let Ok(Answer::Attached { actor, .. }) = rig.ask(Request::Attach(enforced)) else { panic!("it attaches") };
+    rig.fail("A", actor.incarnation);
     rig.stop(StopCause::Restored);
     rig.context.deadline = Some(BootMs(0));
-    let (incarnation, by) = (a.actor.incarnation, name("OPERATOR"));
+    let (incarnation, by) = (actor.incarnation, name("OPERATOR"));
     let request = Request::CleanUp { name: name("A"), incarnation, by, boot_is_dead: false };
     assert_eq!(rig.ask(request), Err(Refusal::BootMayBeAlive), "the promise that the log has may be an old one");
     assert_eq!(rig.clean_up("A", incarnation), Ok(Answer::Done));

@@ -145,3 +145,53 @@ fn an_agent_that_ends_keeps_its_groups_for_its_next_start() {
     let after = site.attached("SYS1.TCPIP");
     assert_eq!(groups(&after), before, "{after}");
 }
+
+#[test]
+fn the_lease_is_what_the_service_asks_for_unless_one_is_typed() {
+    let site = Site::new("127.66.32.77");
+    let _service = site.serve_configured("lease = \"7s\"\n");
+    let _asked = site.agent("SYS1.TCPIP", &[]);
+    let promised = |name: &str| site.attached(name)["lease"]["promise_ms"].as_u64();
+    assert_eq!(promised("SYS1.TCPIP"), Some(7_000));
+    let _typed = site.agent("SYS2.TCPIP", &["--promise-ms", "9000"]);
+    assert_eq!(promised("SYS2.TCPIP"), Some(9_000));
+    let _none = site.agent("SYS3.TCPIP", &["--promise-ms", "0", "--socket-mode", "0660"]);
+    assert_eq!(promised("SYS3.TCPIP"), Some(0));
+    let mode = |name: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(site.socket(name)).expect("there").permissions().mode() & 0o777
+    };
+    assert_eq!((mode("SYS1.TCPIP"), mode("SYS3.TCPIP")), (0o600, 0o660), "who may connect");
+}
+
+#[test]
+fn a_stack_notices_by_itself_that_its_service_was_started_anew() {
+    let site = Site::new("127.66.32.78");
+    let mut service = site.serve();
+    let _agent = site.agent("SYS1.TCPIP", &["--promise-ms", "0"]);
+    let before = site.attached("SYS1.TCPIP")["incarnation"].as_u64();
+    service.kill();
+    let _service = site.serve();
+    // Without a lease nothing is renewed, and no program asks for anything.
+    eventually("it has attached to the new life of the service", || {
+        let now = site.program("SYS1.TCPIP").status()["incarnation"].as_u64();
+        (now > before).then_some(())
+    });
+}
+
+#[test]
+fn an_agent_takes_no_ports_from_another_store_than_its_last_life_unless_it_is_told_to() {
+    let site = Site::new("127.66.32.79");
+    let mut service = site.serve();
+    let mut agent = site.agent("SYS1.TCPIP", &[]);
+    site.attached("SYS1.TCPIP");
+    agent.end();
+    service.end();
+    std::fs::rename(site.path("store"), site.path("store.away")).expect("moved");
+    let _service = site.serve();
+    let refused = site.agent_command("SYS1.TCPIP", &[]).output().expect("the binary runs");
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("the facility is on store"), "{}", text(&refused));
+    let _agent = site.agent("SYS1.TCPIP", &["--anew"]);
+    site.attached("SYS1.TCPIP");
+}

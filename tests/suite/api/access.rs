@@ -334,6 +334,13 @@ fn a_stack_that_asks_too_fast_is_told_when_and_is_granted_then() {
     let refused = connection.acquire(member, 1, 1_000).expect_err("too fast");
     assert_eq!(refused, CallError::Refused(Refusal::Overloaded));
     assert!(!remote.retry_after().is_zero(), "it was told when");
+    // Who asks again at once is refused without a call; what gives back or keeps is not held back.
+    for _ in 0..50 {
+        assert_eq!(connection.claim(member, 60_000).expect_err("too early"), refused);
+    }
+    assert_eq!(service.running.connections().too_fast, 1, "the service heard of one");
+    connection.renew(portplex::ident::BootMs(0)).expect("renewed");
+    assert!(service.facility.status().is_ok() && remote.status().is_ok());
     eventually("it is granted", || {
         std::thread::sleep(remote.retry_after());
         connection.claim(member, 60_000).is_ok() || service.facility.owner(list(), 60_000).is_ok()

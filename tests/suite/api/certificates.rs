@@ -45,6 +45,7 @@ fn a_stack_with_its_certificate_acts_for_itself_and_for_nobody_else() {
         let own = own.to_uppercase();
         assert!(told.contains(&format!("stack {own} (certificate, from 127.0.0.1:")), "{told}");
         assert!(told.contains("may not act as stack SYS3: a stack acts for itself only"), "{told}");
+        remote.wait_connected(SOON).expect("what ended a stream that stood is not final");
     }
     assert!(service.facility.connector(&name("SYS3")).expect("answered").is_none());
     // By its name too, which is looked up.

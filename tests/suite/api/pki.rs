@@ -2,8 +2,8 @@
 
 use portplex::api::access::{ClientTls, Tls};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use std::time::Duration;
 const DAY_S: u64 = 24 * 60 * 60;
 
 /// A CA in a directory.
-pub(super) struct Pki {
+pub(crate) struct Pki {
     dir: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// Days from now at which a certificate begins and ends.
 #[derive(Clone, Copy)]
-pub(super) struct Days(pub(super) i64, pub(super) i64);
+pub(crate) struct Days(i64, i64);
 
-pub(super) const NOW: Days = Days(-1, 30);
+pub(crate) const NOW: Days = Days(-1, 30);
 pub(super) const OVER: Days = Days(-30, -1);
 
 fn params(name: &str, Days(first, last): Days) -> CertificateParams {
@@ -37,18 +37,18 @@ fn params(name: &str, Days(first, last): Days) -> CertificateParams {
 }
 
 impl Pki {
-    pub(super) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: PathBuf) -> Self {
         std::fs::create_dir_all(&dir).expect("a directory");
         let mut params = params("test CA", NOW);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pair = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&pair).expect("signed");
         std::fs::write(dir.join("ca.pem"), certificate.pem()).expect("written");
         Self { dir, issuer: Issuer::new(params, pair) }
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.dir.join("ca.pem")
     }
 
@@ -63,6 +63,7 @@ impl Pki {
         let mut params = params(file, days);
         params.subject_alt_names = names;
         params.extended_key_usages = vec![purpose];
+        params.serial_number = Some(serial(file));
         let pair = KeyPair::generate().expect("a key");
         let signed = params.signed_by(&pair, &self.issuer).expect("signed");
         let (certificate, key) = (self.dir.join(format!("{file}.pem")), self.dir.join(format!("{file}.key")));
@@ -72,7 +73,7 @@ impl Pki {
     }
 
     /// The files of a service on 127.0.0.1 and localhost.
-    pub(super) fn service(&self, days: Days) -> Tls {
+    pub(crate) fn service(&self, days: Days) -> Tls {
         let names = vec![
             SanType::IpAddress("127.0.0.1".parse().expect("an address")),
             SanType::DnsName("localhost".try_into().expect("a name")),
@@ -82,7 +83,7 @@ impl Pki {
     }
 
     /// The files of a client with that URI, or, if it is none, that DNS name; with nothing if empty.
-    pub(super) fn client(&self, name: &str, days: Days) -> ClientTls {
+    pub(crate) fn client(&self, name: &str, days: Days) -> ClientTls {
         let names = match name {
             "" => Vec::new(),
             uri if uri.contains("://") => vec![SanType::URI(uri.try_into().expect("a URI"))],
@@ -92,6 +93,34 @@ impl Pki {
         let (certificate, key) = self.issue(&format!("client{file}"), names, ExtendedKeyUsagePurpose::ClientAuth, days);
         ClientTls { ca: self.ca(), certificate, key, server_name: None }
     }
+
+    /// Writes the list of what is revoked: those clients.
+    pub(crate) fn revoke(&self, clients: &[&ClientTls]) -> PathBuf {
+        let now = params("", NOW).not_before;
+        let of_file = |path: &Path| serial(path.file_stem().and_then(|stem| stem.to_str()).expect("a name"));
+        let revoked_certs = clients.iter().map(|client| RevokedCertParams {
+            serial_number: of_file(&client.certificate),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: params("", NOW).not_after,
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.dir.join("revoked.pem");
+        std::fs::write(&path, list.signed_by(&self.issuer).expect("signed").pem().expect("text")).expect("written");
+        path
+    }
+}
+
+/// The serial number of what was issued in that file.
+fn serial(file: &str) -> SerialNumber {
+    SerialNumber::from(blake3::hash(file.as_bytes()).as_bytes()[..8].to_vec())
 }
 
 /// Everything that is logged in this process from the first call on.

@@ -27,6 +27,12 @@ fn two() -> (Place, Stack, Stack, Member) {
     (place, sys1, sys2, member)
 }
 
+/// Free, held, quarantined, excluded; of those held and quarantined what the asker might have.
+fn exhausted(counts: [u32; 4], allowable_held: u32, allowable_quarantined: u32) -> Refusal {
+    let [free, held, quarantined, excluded] = counts;
+    Refusal::Exhausted { free, held, quarantined, excluded, allowable_held, allowable_quarantined }
+}
+
 #[test]
 fn a_stack_that_lacks_nothing_is_told_so_with_numbers() {
     let (place, mut sys1, mut sys2, _) = two();
@@ -58,17 +64,12 @@ fn a_full_list_is_told_with_the_numbers_of_the_refusal() {
     sys1.acquire(member);
     sys2.release();
     let (refusal, shown) = refused(&place, &mut sys1, &mut sys2, member);
-    let expected = Refusal::Exhausted { free: 0, held: 63, quarantined: 1, excluded: 65_472 };
+    let expected = exhausted([0, 63, 1, 65_472], 63, 1);
     assert_eq!(refusal, expected);
     let row = &shown.json["numbers"]["lists"][0];
     let of_row = |key: &str| u32::try_from(row[key].as_u64().expect("a number")).expect("small");
-    let told = Refusal::Exhausted {
-        free: of_row("free"),
-        held: of_row("held"),
-        quarantined: of_row("quarantined"),
-        excluded: of_row("excluded"),
-    };
-    assert_eq!(told, expected);
+    let told = ["free", "held", "quarantined", "excluded"].map(of_row);
+    assert_eq!(exhausted(told, 63, 1), expected);
     assert_eq!(shown.answer(), "SYS1.TCPIP gets no new port of 10.1.1.1/tcp: the list is full for it.");
     assert_eq!(shown.says("holders"), "10.1.1.1/tcp: most ports are held by SYS1.TCPIP 63.");
     assert!(shown.text.contains("10.1.1.1/tcp: ports that are free again when their quarantine ends: 1."));

@@ -70,7 +70,7 @@ impl Pair {
         }
         let (machine, boot) = (MachineId(stack as u128 * 2 + moved), BootId(self.boots[stack]));
         let identity = Identity { machine, boot, process: ProcessId(1) };
-        Introduction { name: name(stack), identity, promise_ms: 0, enforced: false }
+        Introduction { name: name(stack), identity, promise_ms: 0, enforced: self.one_in(2) }
     }
 
     fn invent_unnumbered(&mut self, stack: usize) -> Request {

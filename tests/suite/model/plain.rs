@@ -179,7 +179,13 @@ impl Plain {
                 Some((_, known)) if known.incarnation != incarnation.0 => refused("stale-incarnation"),
                 Some((_, known)) if !known.failed => refused("not-failed"),
                 Some(_) if *boot_is_dead => Verdict::Change,
-                Some(_) if self.deadline.is_some_and(|at| at <= self.now) && !self.is_restored() => Verdict::Change,
+                Some((_, known))
+                    if known.introduction.enforced
+                        && self.deadline.is_some_and(|at| at <= self.now)
+                        && !self.is_restored() =>
+                {
+                    Verdict::Change
+                }
                 Some(_) => refused("boot-may-be-alive"),
             },
             Request::Resume { name, incarnation, identity } => match self.by_name(name.as_str()) {

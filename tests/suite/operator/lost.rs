@@ -88,7 +88,7 @@ fn close(facility: Arc<LocalFacility>, stacks: [&mut Stack; 2]) {
 }
 
 /// Dropped without a close: to the store that is a crash.
-fn kill(facility: Arc<LocalFacility>, stacks: [&mut Stack; 2]) {
+fn kill<const COUNT: usize>(facility: Arc<LocalFacility>, stacks: [&mut Stack; COUNT]) {
     stacks.into_iter().for_each(Stack::lose_connection);
     drop(Arc::into_inner(facility).expect("nobody else has it"));
 }
@@ -200,5 +200,29 @@ fn after_a_power_loss_a_store_waits_for_its_stacks_and_says_so() {
     }
     a.acquire().and_then(|()| b.acquire()).expect("granted, without another attach");
     close(facility, [&mut a, &mut b]);
+    assert_eq!(states(&store), Vec::<String>::new());
+}
+
+#[test]
+fn the_wait_after_a_power_loss_is_ended_only_by_who_types_it() {
+    let dir = TempDir::new().expect("a directory");
+    let store = dir.path().join("store").to_str().expect("text").to_owned();
+    let open = |boot| {
+        let machine = Machine { clock: Arc::new(SetClock::new(BootId(boot), 50_000)), ..Machine::real() };
+        Arc::new(LocalFacility::open_on(&machine, Path::new(&store), &options()).expect("the store opens"))
+    };
+    let facility = open(1);
+    let mut a = Stack::connect(&facility, "SYS1.TCPIP");
+    a.acquire().expect("granted");
+    kill(facility, [&mut a]);
+    // What the power takes with it: the watermark that proved the last frame.
+    fs::write(Path::new(&store).join("WATERMARK"), vec![0; 8_192]).expect("zeros");
+    kill(open(2), []);
+    assert_eq!(states(&store), ["stopped"]);
+    let resume = ["store", "resume", &store, "--by", "ALICE"];
+    let told = refused(1, &store, &resume, "--end-wait");
+    assert!(told.contains("SYS1.TCPIP did not attach since the power failed"), "{told}");
+    let (told, _) = expect(0, &[&resume[..], &["--end-wait"]].concat());
+    assert!(told.contains("it was stopped: power-loss"), "{told}");
     assert_eq!(states(&store), Vec::<String>::new());
 }

@@ -305,8 +305,7 @@ impl World {
     pub(super) fn clean_up_at_deadline(&mut self, protocol: &Protocol, name: u8) -> bool {
         let facts = self.facts(protocol);
         let Some(known) = facts.names[usize::from(name)].as_ref() else { return false };
-        let may = known.enforced || protocol.scene.is_off(Off::R3Enforced);
-        may && self.clean_up(protocol, name, known.incarnation, false)
+        known.enforced && self.clean_up(protocol, name, known.incarnation, false)
     }
 
     pub(super) fn node(&self) -> NodeId {

@@ -155,7 +155,9 @@ fn attach(
         process: ProcessId(u64::from(from.number)),
     };
     let promise_ms = if scene.promises { PROMISE_MS } else { 0 };
-    let mut introduction = Introduction { name: name(stack), identity, promise_ms, enforced: scene.enforced };
+    // Off: whoever promises says that it is enforced, and nobody does.
+    let enforced = scene.enforced || scene.is_off(Off::R3Enforced);
+    let mut introduction = Introduction { name: name(stack), identity, promise_ms, enforced };
     let known = match (work.structure.connector(&introduction.name), connects) {
         (None, false) => return Err(Refusal::UnknownConnector),
         (_, true) => {

@@ -89,3 +89,35 @@ fn every_event_that_an_operator_asks_about_is_one_line_and_no_grant_is() {
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["target"] == "portplex::service"), "{text}");
     let _ = list();
 }
+
+#[test]
+fn segments_are_one_line_each_and_grants_only_at_the_lowest_level() {
+    let dir = TempDir::new().expect("a directory");
+    let store = dir.path().join("store").display().to_string();
+    crate::cli::expect(0, &["store", "init", &store, "--segment-size", "64KiB"]);
+    let served =
+        Served::start(dir.path(), 1, &["--data", &store, "--listen", "127.0.0.1:0", "--log-level", "trace"], &[]);
+    let remote = served.remote(structure("EZBEPORT"));
+    let (connection, member) = joined(&remote, introduction("SYS1.TCPIP", 1, 0));
+    let mut granted = 0;
+    for _ in 0..40 {
+        let grant = connection.acquire(member, 1, 1).expect("granted").value[0];
+        connection.release(member, grant.group, grant.lsn, grant.mask).expect("released");
+        granted += 1;
+    }
+    let of = |event: &str| -> Vec<serde_json::Value> {
+        served.events().into_iter().filter(|line| line["event"] == event).collect()
+    };
+    super::eventually("each grant and each release is a line", || {
+        of("granted").len() == granted && of("released").len() == granted
+    });
+    assert!(of("granted").iter().all(|line| line["level"] == "TRACE" && line["lsn"].is_u64()));
+    let first = of("granted")[0]["message"].to_string();
+    assert!(first.contains("SYS1.TCPIP") && first.contains("10.1.1.1"), "{first}");
+    assert_eq!(of("connected").len(), 1, "nothing is told twice");
+    let segment = served.event("segment");
+    assert_eq!(segment["level"], "INFO");
+    let numbers: BTreeSet<String> = of("segment").iter().map(|line| line["message"].to_string()).collect();
+    assert_eq!(numbers.len(), of("segment").len(), "each is told once");
+    served.end();
+}

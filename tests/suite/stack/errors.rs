@@ -18,7 +18,7 @@ fn every_error_names_its_cause_with_numbers() {
     assert_eq!(
         (cause, text.as_str()),
         (
-            Cause::Excluded,
+            Cause::ListFull,
             "10.1.1.1: no port: list full: 128 ports held, 0 in quarantine, 65408 free but excluded for this stack, \
              0 free and allowable; this stack has 0 in use and 0 resting"
         )

@@ -5,7 +5,7 @@ use super::gone::{Small, Stack};
 use super::{ask_in, is};
 use crate::allocations::peak_of;
 use crate::cli::{bytes_of, dump, expect};
-use portplex::disk::{Disk, RealDisk};
+use portplex::disk::RealDisk;
 use portplex::facility::past::{Roster, forge_history};
 use portplex::facility::{LocalFacility, Machine, OpenError, Options};
 use portplex::ident::{Lsn, PortSet, Transport};
