@@ -20,6 +20,10 @@ use v1::stack_request::Body;
 /// Kinds of calls that are remembered before those that may be asked again are forgotten.
 const KINDS_MAX: usize = 1_024;
 
+/// Nothing is held back for longer, whatever a service says, but for what is added at random: its limits may
+/// be others by then.
+const WAIT_MS_MAX: u64 = 60_000;
+
 /// Calls that are held back together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -68,7 +72,7 @@ impl Patience {
 
     /// Takes a refusal in that names a time.
     pub(super) fn heed(&mut self, kind: Option<Kind>, error: &v1::CallError, now: Instant) {
-        let wait_ms = u64::from(error.retry_after_ms);
+        let wait_ms = u64::from(error.retry_after_ms).min(WAIT_MS_MAX);
         if wait_ms == 0 {
             return;
         }
@@ -113,6 +117,8 @@ mod tests {
         }
         let left = patience.left(now).as_millis();
         assert!((1_000..=1_500).contains(&left), "{left}");
+        patience.heed(Some(others.clone()), &told(&Refusal::Overloaded, u32::MAX), now);
+        assert!(patience.is_early(Some(&others), after(59_999)) && !patience.is_early(Some(&others), after(90_001)));
     }
 
     #[test]

@@ -81,18 +81,28 @@ fn a_reload_changes_every_kind_of_limit_and_cuts_no_connection() {
     let member = one.join(second).expect("joined").value.member;
     let over = one.acquire(member, 2, 2).expect_err("a new list begins with the policy of now");
     assert!(matches!(over, CallError::Refused(Refusal::QuotaExceeded { quota: 64, .. })), "{over}");
-    let connect = || Connection::connect(Arc::clone(&remote) as Arc<dyn Facility>, introduction("SYS2.TCPIP", 2, 0));
-    let _two = connect().expect("the first in this minute");
-    assert!(matches!(connect(), Err(CallError::Refused(Refusal::ConnectorExists { .. }))));
-    assert_eq!(connect().err(), Some(CallError::Refused(Refusal::Overloaded)), "too often");
+    let connect = |over: &Arc<RemoteFacility>| {
+        Connection::connect(Arc::clone(over) as Arc<dyn Facility>, introduction("SYS2.TCPIP", 2, 0))
+    };
+    let _two = connect(&remote).expect("the first in this minute");
+    assert!(matches!(connect(&remote), Err(CallError::Refused(Refusal::ConnectorExists { .. }))));
+    assert_eq!(connect(&remote).err(), Some(CallError::Refused(Refusal::Overloaded)), "too often");
 
     configure("[limits]\nhead_max = \"1h\"\nsilence_max = \"1h\"\nstreams_max = 2");
     served.signal("-HUP");
-    eventually("the rate of before is in force again", || {
-        connect().err() != Some(CallError::Refused(Refusal::Overloaded))
+    // Another client: this one was told when to come again, and waits.
+    let mut again = None;
+    eventually("there is room for a second stream", || {
+        let options = RemoteOptions { patience: Duration::from_secs(2), ..RemoteOptions::default() };
+        again = RemoteFacility::connect(&served.door, structure("EZBEPORT"), options).ok();
+        again.is_some()
     });
-    let again = served.remote(structure("EZBEPORT"));
-    assert!(again.status().is_ok(), "there is room for a second stream");
+    let again = Arc::new(again.expect("there is room"));
+    let exists = connect(&again);
+    assert!(
+        matches!(exists, Err(CallError::Refused(Refusal::ConnectorExists { .. }))),
+        "the rate of before is in force"
+    );
     assert!(one.acquire(member, 1, 1).is_ok() && !is_closed(&mut slow), "nobody was cut off");
     assert!(remote.is_connected());
     drop((one, _two, remote, again, slow));
