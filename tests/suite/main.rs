@@ -38,6 +38,7 @@ mod restarts;
 mod samples;
 mod serve;
 mod stack;
+mod states;
 mod tidy;
 mod verdicts;
 mod web;

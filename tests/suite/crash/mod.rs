@@ -5,13 +5,14 @@
 
 mod checkpoint_flips;
 mod flips;
+#[cfg(test)]
 mod flips_binary;
 mod io_faults;
-mod judge;
-mod model;
+pub(crate) mod judge;
+pub(crate) mod model;
 pub(crate) mod plan;
 mod sweep;
-mod workload;
+pub(crate) mod workload;
 
 use std::io::Write;
 

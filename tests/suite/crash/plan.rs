@@ -76,7 +76,7 @@ pub(crate) struct State {
 }
 
 /// How far a run came.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     /// Whether `init` was acknowledged.
     pub(crate) inited: bool,

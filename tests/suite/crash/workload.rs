@@ -25,6 +25,7 @@ pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
 }
 
 /// Where a plan runs.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) machine: Machine,
     pub(crate) clock: Arc<SetClock>,
@@ -42,36 +43,40 @@ pub(crate) fn run_at(place: Place, plan: &Plan, note_states: bool) -> Progress {
     world.progress
 }
 
-struct Stack {
-    introduction: Introduction,
+#[derive(Clone)]
+pub(crate) struct Stack {
+    pub(crate) introduction: Introduction,
     /// The boot under which it last introduced itself.
     known_boot: BootId,
-    actor: Option<Actor>,
+    pub(crate) actor: Option<Actor>,
     has_set: bool,
-    members: BTreeMap<Target, Member>,
+    pub(crate) members: BTreeMap<Target, Member>,
     number: u32,
-    last: Option<Body>,
+    pub(crate) last: Option<Body>,
 }
 
-enum Ask {
+/// One request of a turn, before it has a number.
+pub(crate) enum Ask {
     Operator(Request),
     Connect(usize),
     Attach(usize),
     Stack { stack: usize, body: Body, is_repeat: bool },
 }
 
-struct World {
+/// Everybody who uses the store, and what they know.
+#[derive(Clone)]
+pub(crate) struct World {
     plan: Plan,
-    place: Place,
+    pub(crate) place: Place,
     dice: Random,
-    model: Model,
-    stacks: Vec<Stack>,
+    pub(crate) model: Model,
+    pub(crate) stacks: Vec<Stack>,
     note_states: bool,
-    progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl World {
-    fn new(place: Place, plan: Plan, note_states: bool) -> Self {
+    pub(crate) fn new(place: Place, plan: Plan, note_states: bool) -> Self {
         let stacks = (0..STACKS).map(|number| Stack {
             introduction: Introduction {
                 name: ConnectorName::new(&format!("SYS{number}.TCPIP")).expect("a name"),
@@ -127,7 +132,7 @@ impl World {
         stepper.close().map_err(|error| error.to_string())
     }
 
-    fn open(&mut self) -> Result<Stepper, String> {
+    pub(crate) fn open(&mut self) -> Result<Stepper, String> {
         Stepper::open(&self.place.machine, &self.place.dir, &self.plan.options()).map_err(|error| error.to_string())
     }
 
@@ -158,7 +163,7 @@ impl World {
         if self.place.sim.as_ref().is_some_and(SimDisk::is_dead) { Err("the power is cut".into()) } else { Ok(()) }
     }
 
-    fn note(&mut self, state: &Structure) {
+    pub(crate) fn note(&mut self, state: &Structure) {
         if !self.note_states {
             return;
         }
@@ -171,6 +176,11 @@ impl World {
 
     fn turn(&mut self, stepper: &mut Stepper) -> Result<(), String> {
         let asks = self.asks();
+        self.take(&asks, stepper)
+    }
+
+    /// Hands in one batch and learns from its answers.
+    pub(crate) fn take(&mut self, asks: &[Ask], stepper: &mut Stepper) -> Result<(), String> {
         let requests = asks.iter().map(|ask| self.request(ask)).collect();
         let frames = stepper.engine().counters().frames;
         self.progress.in_flight = true;
@@ -362,6 +372,11 @@ impl World {
             Request::Define { target } if *target != list(2) => {
                 self.model.defined.insert(*target);
             }
+            Request::Delete { target } => {
+                // It goes by itself when it is empty.
+                self.model.defined.remove(target);
+                self.model.unsure.insert(*target);
+            }
             Request::MarkFailed { name, .. } => {
                 if let Some(connector) = self.model.connectors.get_mut(name.as_str()) {
                     connector.1 = true;
@@ -468,7 +483,7 @@ impl World {
     }
 }
 
-fn list(number: u64) -> Target {
+pub(crate) fn list(number: u64) -> Target {
     Target::List(format!("10.1.1.{}", number + 1).parse().expect("an address"), Transport::Tcp)
 }
 
