@@ -117,7 +117,7 @@ fn faults(page: &str) -> Vec<String> {
 }
 
 /// Whether a test is there.
-fn find(test: &str) -> Result<(), String> {
+pub(crate) fn find(test: &str) -> Result<(), String> {
     if let Some(scenario) = test.strip_prefix("scenario::") {
         let (file, title) = scenario.split_once("::").ok_or("a scenario is FILE::TITLE")?;
         let text = read(&root().join(format!("tests/suite/distributor/scenarios/{file}.txt")))?;

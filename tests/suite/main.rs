@@ -17,6 +17,7 @@ mod displays;
 mod distributor;
 mod explain;
 mod facility;
+mod fault_rows;
 mod format;
 mod full_disk;
 mod hex;

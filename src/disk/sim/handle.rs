@@ -1,11 +1,11 @@
 //! The simulated disk as a [`Disk`]: counts each call, lets it fail if that is due, then does it.
 #![forbid(unsafe_code)]
 
+use super::Call;
 use super::Fault;
 use super::SimDisk;
 use super::node::DirNode;
 use super::node::FileNode;
-use super::state::Call;
 use super::state::NO_SPACE;
 use super::state::Node;
 use super::state::State;
@@ -81,7 +81,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Sync)?;
         let inode = state.find(path)?;
         let lies = state.lies;
         let dir = state.dir_mut(inode)?;
@@ -138,7 +138,7 @@ impl SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Sync)?;
         let lies = state.lies;
         let file = state.file_mut(self.inode)?;
         match fault {
@@ -160,7 +160,7 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Look)?;
+        let fault = state.begin(Call::Read)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut wanted = bytes.len();
         match fault {
@@ -179,7 +179,7 @@ impl DiskFile for SimFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Write)?;
         self.writable()?;
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let error = fault.and_then(error_of);

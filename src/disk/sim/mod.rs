@@ -31,6 +31,27 @@ use std::sync::Arc;
 /// The size of a sector in bytes: what a power cut keeps or loses as one.
 pub const SECTOR_SIZE: usize = 512;
 
+/// What a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A read of bytes.
+    Read,
+    /// A write of bytes.
+    Write,
+    /// A sync of a file or of a directory.
+    Sync,
+    /// Any other change.
+    Change,
+    /// Any other look.
+    Look,
+}
+
+impl Call {
+    const fn is_change(self) -> bool {
+        matches!(self, Self::Write | Self::Sync | Self::Change)
+    }
+}
+
 /// What goes wrong with a call. Those that say nothing of an error let the call succeed, and change
 /// nothing where they make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +140,17 @@ impl SimDisk {
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.shared.lock().is_dead
+    }
+
+    /// Notes what every call from now on is; see [`log`](Self::log).
+    pub fn keep_log(&self) {
+        self.shared.lock().log = Some(Vec::new());
+    }
+
+    /// What each call was since [`keep_log`](Self::keep_log), in order.
+    #[must_use]
+    pub fn log(&self) -> Vec<Call> {
+        self.shared.lock().log.clone().unwrap_or_default()
     }
 
     /// Makes the call with this number (the first one is 0) fail.

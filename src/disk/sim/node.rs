@@ -69,6 +69,16 @@ impl FileNode {
         zero(&mut self.durable, offset / SECTOR_SIZE);
     }
 
+    /// Flips a bit, durably; `false` if there is no such bit.
+    pub(super) fn flip(&mut self, bit: u64) -> bool {
+        let place = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        let Some(byte) = self.visible.bytes().get(place) else { return false };
+        let flipped = byte ^ 1 << (bit % 8);
+        self.visible.write(&[flipped], place);
+        self.settle();
+        true
+    }
+
     /// What a read shows that comes from before the last sync.
     pub(super) fn former(&self) -> &Content {
         self.former.as_ref().unwrap_or(&self.visible)

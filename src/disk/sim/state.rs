@@ -1,6 +1,7 @@
 //! The simulated disk's whole state: nodes by inode, what is locked, what is to fail.
 #![forbid(unsafe_code)]
 
+use super::Call;
 use super::Fault;
 use super::loss::Loss;
 use super::moment::Moment;
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) faults: BTreeMap<u64, Fault>,
     /// From this call on every one has this fault.
     pub(super) fails_from: Option<(u64, Fault)>,
+    /// What each call was, if that is wanted.
+    pub(super) log: Option<Vec<Call>>,
     /// What was there before each change, if that is wanted.
     pub(super) moments: Option<Vec<Moment>>,
     pub(super) capacity: Option<u64>,
@@ -68,13 +71,6 @@ pub(super) struct Character {
     pub(super) file_system: u64,
 }
 
-/// What a call is, for counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    Look,
-    Change,
-}
-
 impl State {
     pub(super) fn new() -> Self {
         Self::of_nodes(BTreeMap::from([(ROOT, Arc::new(Node::Dir(DirNode::default())))]), ROOT + 1)
@@ -91,6 +87,7 @@ impl State {
             is_dead: false,
             faults: BTreeMap::new(),
             fails_from: None,
+            log: None,
             moments: None,
             capacity: None,
             lies: false,
@@ -100,13 +97,13 @@ impl State {
 
     /// Counts a call; fails if the power is cut, and hands out the fault that is due.
     pub(super) fn begin(&mut self, call: Call) -> io::Result<Option<Fault>> {
-        if call == Call::Change && self.cut_at == Some(self.changes) {
+        if call.is_change() && self.cut_at == Some(self.changes) {
             self.is_dead = true;
         }
         if self.is_dead {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is cut"));
         }
-        if call == Call::Change {
+        if call.is_change() {
             if self.moments.is_some() {
                 let moment = self.moment();
                 self.moments.get_or_insert_default().push(moment);
@@ -114,6 +111,9 @@ impl State {
             self.changes += 1;
         }
         self.calls += 1;
+        if let Some(log) = &mut self.log {
+            log.push(call);
+        }
         let number = self.calls - 1;
         let for_ever = self.fails_from.filter(|(from, _)| number >= *from).map(|(_, fault)| fault);
         Ok(self.faults.remove(&number).or(for_ever))
@@ -333,11 +333,8 @@ impl State {
     }
 
     pub(super) fn flip(&mut self, path: &Path, bit: u64) -> bool {
-        let Some(bytes) = self.bytes(path) else { return false };
-        let mut bytes = bytes.as_ref().clone();
-        let Some(byte) = bytes.get_mut((bit / 8) as usize) else { return false };
-        *byte ^= 1 << (bit % 8);
-        self.set_bytes(path, bytes).is_ok()
+        let Ok(inode) = self.find(path) else { return false };
+        self.file_mut(inode).is_ok_and(|file| file.flip(bit))
     }
 
     pub(super) fn change_inode(&mut self, path: &Path) -> bool {

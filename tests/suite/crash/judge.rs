@@ -18,6 +18,8 @@ pub(crate) enum Verdict {
     Opened([u8; 32]),
     /// No store yet; `init` made one.
     Begun,
+    /// Refused, with a name for what is damaged; no byte was changed.
+    Refused(&'static str),
     /// It must have opened and did not, or not twice the same.
     Bad(String),
 }
@@ -63,11 +65,11 @@ impl Judge {
     }
 
     fn look(&self, disk: &SimDisk) -> Verdict {
-        let disk = disk.fork();
+        let (before, disk) = (disk, disk.fork());
         let first = match self.open(&disk) {
             Ok(stepper) => stepper,
             Err(OpenError::Store(StoreError::NotAStore { .. })) => return self.begin(&disk),
-            Err(error) => return Verdict::Bad(format!("the open was refused: {error}")),
+            Err(error) => return refused(&error, before, &disk),
         };
         if let Err(faults) = first.structure().audit() {
             return Verdict::Bad(format!("the audit found {faults:?}"));
@@ -160,6 +162,31 @@ pub(crate) fn go_on(mut stepper: Stepper, state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A refused open: its error has a name, and nothing was changed.
+fn refused(error: &OpenError, before: &SimDisk, after: &SimDisk) -> Verdict {
+    match name_of(error) {
+        Some(_) if before.image() != after.image() => {
+            Verdict::Bad(format!("the open was refused ({error}), and the directory changed"))
+        }
+        Some(name) => Verdict::Refused(name),
+        None => Verdict::Bad(format!("the open was refused: {error}")),
+    }
+}
+
+/// The name of an error that damage may have.
+pub(crate) fn name_of(error: &OpenError) -> Option<&'static str> {
+    Some(match error {
+        OpenError::Store(StoreError::ManifestCorrupt { .. }) => "MANIFEST",
+        OpenError::Store(StoreError::CorruptLog { .. }) => "log",
+        OpenError::Store(StoreError::CorruptPack { .. }) => "pack",
+        OpenError::Store(StoreError::SegmentMissing { .. }) => "missing segment",
+        OpenError::Store(StoreError::TailUnexpected { .. }) => "tail",
+        OpenError::Store(StoreError::FormatTooNew { .. }) => "format",
+        OpenError::NoUsableCheckpoint { .. } => "checkpoint",
+        _ => return None,
+    })
 }
 
 /// Hashes of files that are shared between images: each is hashed once.

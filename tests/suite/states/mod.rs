@@ -148,17 +148,12 @@ impl Report {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_crash_of_every_short_sequence_leaves_what_was_acknowledged() {
-        let bounds = Bounds { length: 2, depth: [1, 1, 1, 0, 0], deep_every: 9, sampled: 600, time: None };
-        let seed = seed_or(1);
-        let report = run(&bounds, seed, &|_, _, _| {});
-        say(&format!("seed {seed}: {}", report.text()));
-        assert!(report.faults.is_empty(), "{:#?}", report.faults);
-        assert!(report.counters.all_states() >= 1_000_000, "at least a million states: {:?}", report.counters);
-    }
+#[test]
+fn every_crash_of_every_short_sequence_leaves_what_was_acknowledged() {
+    let bounds = Bounds { length: 2, depth: [1, 1, 1, 0, 0], deep_every: 9, sampled: 600, time: None };
+    let seed = seed_or(1);
+    let report = run(&bounds, seed, &|_, _, _| {});
+    say(&format!("seed {seed}: {}", report.text()));
+    assert!(report.faults.is_empty(), "{:#?}", report.faults);
+    assert!(report.counters.all_states() >= 1_000_000, "at least a million states: {:?}", report.counters);
 }

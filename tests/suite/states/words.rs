@@ -2,8 +2,8 @@
 //! groups, a log whose segments hold three frames, and one letter for everything that can be asked.
 
 use crate::crash::model::Model;
-use crate::crash::plan::{DIR, Plan, QUARANTINE_MS, State, machine};
-use crate::crash::workload::{Ask, Place, World, list};
+use crate::crash::plan::{DIR, Plan, QUARANTINE_MS, State, list, machine};
+use crate::crash::workload::{Ask, Place, World};
 use portplex::disk::sim::{Moment, SimDisk};
 use portplex::facility::{self, Clock, Stepper};
 use portplex::ident::{ConnectorName, Incarnation, PortMask, PortSet, Transport};
@@ -78,6 +78,7 @@ const PLAN: Plan = Plan {
     checkpoint_every: 1,
     ends_closed: false,
     is_small: true,
+    packs: false,
 };
 
 pub(crate) const fn plan() -> Plan {
