@@ -24,7 +24,7 @@ use std::sync::Mutex;
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
 const NO_SPACE: i32 = 28;
-const FAULTS_SHOWN: usize = 40;
+const FAULTS_SHOWN: usize = 5;
 
 const PLAN: Plan = Plan {
     seed: 2,
@@ -142,6 +142,9 @@ impl Faults {
         let is_restored = case.fault == Fault::StaleRead && case.is_for_ever;
         if !is_restored {
             progress.faults.iter().for_each(|what| self.fault(&place, what));
+        }
+        if progress.damaged_copies > 0 && !case.is_silent {
+            self.fault(&place, "a copy that was called good is damaged");
         }
         self.count(if progress.error.is_some() { "stopped the service" } else { "went on" });
         for loss in losses(case.call) {

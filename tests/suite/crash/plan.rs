@@ -98,6 +98,8 @@ pub(crate) struct Progress {
     pub(crate) checkpoints: u64,
     pub(crate) packs: u64,
     pub(crate) backups: u64,
+    /// Copies that were called good, and were found damaged and named so when they were read next.
+    pub(crate) damaged_copies: u64,
     /// The state that the turn under way would have led to.
     pub(crate) unsure: Option<[u8; 32]>,
 }

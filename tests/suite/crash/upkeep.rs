@@ -51,11 +51,10 @@ impl World {
         // What an open would read of it: nothing of this is a call of the workload that could fail.
         let Some(disk) = self.place.sim.as_ref().map(SimDisk::after_kill) else { return };
         let (machine, _) = machine(&disk, 1, 0);
-        let found = match facility::inspect(&machine, &to) {
-            Ok(inspected) if digest(&inspected.structure) == digest(stepper.structure()) => return,
-            Ok(_) => "has another state".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.progress.faults.push(format!("before turn {turn}: a copy that was called good: {found}"));
+        match facility::inspect(&machine, &to) {
+            Ok(inspected) if digest(&inspected.structure) == digest(stepper.structure()) => {}
+            Ok(_) => self.progress.faults.push(format!("before turn {turn}: a copy has another state")),
+            Err(_) => self.progress.damaged_copies += 1,
+        }
     }
 }
