@@ -27,7 +27,7 @@ const EXHAUSTIVE: usize = 8;
 /// How many random subsets are tried of more.
 const RANDOM: u64 = 32;
 /// How many images are remembered.
-const KNOWN_MAX: usize = 1 << 20;
+const KNOWN_MAX: usize = 1 << 19;
 /// No open makes more changes than this.
 const CHANGES_MAX: u64 = 200;
 
