@@ -6,6 +6,8 @@ use super::CallError;
 use super::Reply;
 use super::Ticket;
 use super::background;
+use super::backup::BackupError;
+use super::backup::BackupReport;
 use super::checkpointer::Checkpointer;
 use super::checkpointer::Error as CheckpointError;
 use super::clock::Clock;
@@ -99,6 +101,14 @@ impl Stepper {
     /// As [`super::LocalFacility::pack_now`].
     pub fn pack(&self) -> Result<Option<PackReport>, StoreError> {
         self.checkpointer.pack_next(&mut |_| true)
+    }
+
+    /// Copies the store as it is durable into `to`.
+    ///
+    /// # Errors
+    /// As [`super::LocalFacility::backup`].
+    pub fn backup(&self, to: &Path) -> Result<BackupReport, BackupError> {
+        self.checkpointer.backup(to)
     }
 
     /// Fills the next slice of reserve or spare; whether there is more to do. On a full disk history

@@ -117,7 +117,7 @@ fn faults(page: &str) -> Vec<String> {
 }
 
 /// Whether a test is there.
-fn find(test: &str) -> Result<(), String> {
+pub(crate) fn find(test: &str) -> Result<(), String> {
     if let Some(scenario) = test.strip_prefix("scenario::") {
         let (file, title) = scenario.split_once("::").ok_or("a scenario is FILE::TITLE")?;
         let text = read(&root().join(format!("tests/suite/distributor/scenarios/{file}.txt")))?;
@@ -126,15 +126,18 @@ fn find(test: &str) -> Result<(), String> {
     }
     let parts: Vec<&str> = test.split("::").collect();
     let [binary, modules @ .., name] = &parts[..] else { return Err("not a test".to_owned()) };
-    let (dir, inner): (PathBuf, &[&str]) = match (*binary, modules) {
-        ("suite", modules) => (root().join("tests/suite"), modules),
-        // The tests of a module stand in its file, unless they are a module of their own.
-        ("lib", [modules @ .., "tests"]) => (root().join("src"), modules),
-        ("lib", modules) => (root().join("src"), modules),
+    let dir: PathBuf = match *binary {
+        "suite" => root().join("tests/suite"),
+        "lib" => root().join("src"),
         _ => return Err("a test is of `suite` or `lib`".to_owned()),
     };
-    let stem = dir.join(inner.join("/"));
-    let text = read(&stem.with_extension("rs")).or_else(|_| read(&stem.join("mod.rs")))?;
+    let stem = dir.join(modules.join("/"));
+    let of = |stem: &Path| read(&stem.with_extension("rs")).or_else(|_| read(&stem.join("mod.rs")));
+    // The tests of a module of the library stand in its file, unless they have a file of their own.
+    let text = match modules {
+        [inner @ .., "tests"] if *binary == "lib" => of(&stem).or_else(|_| of(&dir.join(inner.join("/")))),
+        _ => of(&stem),
+    }?;
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let head = format!("fn {name}()");
     let at = lines.iter().position(|line| line.starts_with(&head)).ok_or("no such test in that module")?;

@@ -1,11 +1,11 @@
 //! The simulated disk as a [`Disk`]: counts each call, lets it fail if that is due, then does it.
 #![forbid(unsafe_code)]
 
+use super::Call;
 use super::Fault;
 use super::SimDisk;
 use super::node::DirNode;
 use super::node::FileNode;
-use super::state::Call;
 use super::state::NO_SPACE;
 use super::state::Node;
 use super::state::State;
@@ -81,7 +81,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Sync)?;
         let inode = state.find(path)?;
         let lies = state.lies;
         let dir = state.dir_mut(inode)?;
@@ -92,7 +92,10 @@ impl Disk for SimDisk {
                 dir.forget_pending();
                 return Err(io::Error::from_raw_os_error(errno));
             }
-            Some(fault) => return Err(error_of(fault)),
+            Some(fault) => match error_of(fault) {
+                Some(error) => return Err(error),
+                None => dir.sync(),
+            },
         }
         Ok(())
     }
@@ -135,7 +138,7 @@ impl SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Sync)?;
         let lies = state.lies;
         let file = state.file_mut(self.inode)?;
         match fault {
@@ -145,7 +148,10 @@ impl SimFile {
                 file.forget_dirty();
                 return Err(io::Error::from_raw_os_error(errno));
             }
-            Some(fault) => return Err(error_of(fault)),
+            Some(fault) => match error_of(fault) {
+                Some(error) => return Err(error),
+                None => file.sync(),
+            },
         }
         Ok(())
     }
@@ -154,30 +160,46 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.shared.lock();
-        state.begin_plain(Call::Look)?;
-        let visible = &state.file(self.inode)?.visible;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(visible.len());
-        let count = bytes.len().min(visible.len() - start);
-        bytes[..count].copy_from_slice(&visible[start..start + count]);
+        let fault = state.begin(Call::Read)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut wanted = bytes.len();
+        match fault {
+            Some(Fault::ShortRead { kept }) => wanted = wanted.min(kept),
+            Some(Fault::ZeroedSector) => state.file_mut(self.inode)?.zero_sector(start),
+            Some(fault) => error_of(fault).map_or(Ok(()), Err)?,
+            None => {}
+        }
+        let file = state.file(self.inode)?;
+        let shown = if fault == Some(Fault::StaleRead) { file.former() } else { &file.visible };
+        let start = start.min(shown.len());
+        let count = wanted.min(shown.len() - start);
+        bytes[..count].copy_from_slice(&shown.bytes()[start..start + count]);
         Ok(count)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.shared.lock();
-        let fault = state.begin(Call::Change)?;
+        let fault = state.begin(Call::Write)?;
         self.writable()?;
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let error = fault.and_then(error_of);
         let kept = match fault {
-            None => bytes.len(),
             Some(Fault::ShortWrite { kept, .. }) => kept.min(bytes.len()),
-            Some(_) => 0,
+            _ if error.is_some() => 0,
+            _ => bytes.len(),
         };
         let growth = (offset + kept).saturating_sub(state.file(self.inode)?.visible.len());
         if growth > 0 && !state.has_room(growth) {
             return Err(io::Error::from_raw_os_error(NO_SPACE));
         }
-        state.file_mut(self.inode)?.write(&bytes[..kept], offset);
-        fault.map_or(Ok(()), |fault| Err(error_of(fault)))
+        let file = state.file_mut(self.inode)?;
+        match fault {
+            Some(Fault::LostWrite) => file.write_lost(bytes, offset),
+            Some(Fault::MisdirectedWrite { by }) => file.write_elsewhere(bytes, offset, by),
+            Some(Fault::ZeroedSector) => file.write_zeroed(bytes, offset),
+            _ => file.write(&bytes[..kept], offset),
+        }
+        error.map_or(Ok(()), Err)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -204,7 +226,10 @@ impl DiskFile for SimFile {
     }
 
     fn drop_cache(&self) -> io::Result<()> {
-        self.shared.lock().begin_plain(Call::Look)
+        let mut state = self.shared.lock();
+        state.begin_plain(Call::Look)?;
+        state.file_mut(self.inode)?.drop_cache();
+        Ok(())
     }
 }
 

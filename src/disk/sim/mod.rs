@@ -8,12 +8,15 @@
 //! Nothing here depends on time, threads or addresses: equal calls give an equal disk.
 #![forbid(unsafe_code)]
 
+mod content;
 mod handle;
 mod loss;
+mod moment;
 mod node;
 mod state;
 
 pub use loss::Loss;
+pub use moment::{Cuts, Moment};
 
 use super::Access;
 use super::Disk;
@@ -28,7 +31,29 @@ use std::sync::Arc;
 /// The size of a sector in bytes: what a power cut keeps or loses as one.
 pub const SECTOR_SIZE: usize = 512;
 
-/// What fails, once.
+/// What a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A read of bytes.
+    Read,
+    /// A write of bytes.
+    Write,
+    /// A sync of a file or of a directory.
+    Sync,
+    /// Any other change.
+    Change,
+    /// Any other look.
+    Look,
+}
+
+impl Call {
+    const fn is_change(self) -> bool {
+        matches!(self, Self::Write | Self::Sync | Self::Change)
+    }
+}
+
+/// What goes wrong with a call. Those that say nothing of an error let the call succeed, and change
+/// nothing where they make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The call does nothing and fails with this errno.
@@ -46,6 +71,23 @@ pub enum Fault {
         /// The errno.
         errno: i32,
     },
+    /// A read ends early.
+    ShortRead {
+        /// Bytes read, at most.
+        kept: usize,
+    },
+    /// A write is visible as long as it is in the page cache, and never reaches the disk.
+    LostWrite,
+    /// As `LostWrite`, and the bytes reach another place of the same file.
+    MisdirectedWrite {
+        /// How far away, in bytes.
+        by: usize,
+    },
+    /// A read shows what was durable before the last sync of the file that changed something.
+    StaleRead,
+    /// The first sector that a write means reaches the disk as zeros; the one that a read means has
+    /// become zeros.
+    ZeroedSector,
 }
 
 /// A disk in memory. A clone is another handle on the same disk; [`fork`](Self::fork) is a copy.
@@ -100,9 +142,41 @@ impl SimDisk {
         self.shared.lock().is_dead
     }
 
+    /// Notes what every call from now on is; see [`log`](Self::log).
+    pub fn keep_log(&self) {
+        self.shared.lock().log = Some(Vec::new());
+    }
+
+    /// What each call was since [`keep_log`](Self::keep_log), in order.
+    #[must_use]
+    pub fn log(&self) -> Vec<Call> {
+        self.shared.lock().log.clone().unwrap_or_default()
+    }
+
     /// Makes the call with this number (the first one is 0) fail.
     pub fn fail_at(&self, call: u64, fault: Fault) {
         self.shared.lock().faults.insert(call, fault);
+    }
+
+    /// Makes every call from this number on fail.
+    pub fn fail_from(&self, call: u64, fault: Fault) {
+        self.shared.lock().fails_from = Some((call, fault));
+    }
+
+    /// Keeps what is there before each change from now on; see [`take_moments`](Self::take_moments).
+    pub fn keep_moments(&self) {
+        self.shared.lock().moments = Some(Vec::new());
+    }
+
+    /// What was there before each change since [`keep_moments`](Self::keep_moments), and what is
+    /// there now; none are kept from now on.
+    #[must_use]
+    pub fn take_moments(&self) -> Vec<Moment> {
+        let mut state = self.shared.lock();
+        let now = state.moment();
+        let mut moments = state.moments.take().unwrap_or_default();
+        moments.push(now);
+        moments
     }
 
     /// Lets all files together have at most this many bytes; more is "no space left".

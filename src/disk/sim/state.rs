@@ -1,9 +1,10 @@
 //! The simulated disk's whole state: nodes by inode, what is locked, what is to fail.
 #![forbid(unsafe_code)]
 
+use super::Call;
 use super::Fault;
-use super::loss::Dealer;
 use super::loss::Loss;
+use super::moment::Moment;
 use super::node::DirNode;
 use super::node::Edit;
 use super::node::FileNode;
@@ -22,9 +23,12 @@ pub(super) enum Node {
     Dir(DirNode),
 }
 
+/// All nodes by inode: a copy costs little, and only what is changed afterwards is copied.
+pub(super) type Nodes = BTreeMap<u64, Arc<Node>>;
+
 #[derive(Debug)]
 pub(super) struct State {
-    nodes: BTreeMap<u64, Node>,
+    nodes: Nodes,
     next_inode: u64,
     locks: BTreeMap<u64, Vec<LockMode>>,
     pub(super) changes: u64,
@@ -32,9 +36,32 @@ pub(super) struct State {
     pub(super) cut_at: Option<u64>,
     pub(super) is_dead: bool,
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// From this call on every one has this fault.
+    pub(super) fails_from: Option<(u64, Fault)>,
+    /// What each call was, if that is wanted.
+    pub(super) log: Option<Vec<Call>>,
+    /// What was there before each change, if that is wanted.
+    pub(super) moments: Option<Vec<Moment>>,
     pub(super) capacity: Option<u64>,
     pub(super) lies: bool,
     pub(super) character: Character,
+}
+
+impl Node {
+    /// Whether a power cut leaves it as it is.
+    pub(super) fn is_settled(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_settled(),
+            Self::Dir(dir) => dir.is_settled(),
+        }
+    }
+
+    pub(super) fn unsynced(&self) -> usize {
+        match self {
+            Self::File(file) => file.unsynced(),
+            Self::Dir(dir) => dir.unsynced(),
+        }
+    }
 }
 
 /// What kind of file system it is; stays so over a power cut.
@@ -44,19 +71,12 @@ pub(super) struct Character {
     pub(super) file_system: u64,
 }
 
-/// What a call is, for counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    Look,
-    Change,
-}
-
 impl State {
     pub(super) fn new() -> Self {
-        Self::of_nodes(BTreeMap::from([(ROOT, Node::Dir(DirNode::default()))]), ROOT + 1)
+        Self::of_nodes(BTreeMap::from([(ROOT, Arc::new(Node::Dir(DirNode::default())))]), ROOT + 1)
     }
 
-    const fn of_nodes(nodes: BTreeMap<u64, Node>, next_inode: u64) -> Self {
+    pub(super) const fn of_nodes(nodes: Nodes, next_inode: u64) -> Self {
         Self {
             nodes,
             next_inode,
@@ -66,6 +86,9 @@ impl State {
             cut_at: None,
             is_dead: false,
             faults: BTreeMap::new(),
+            fails_from: None,
+            log: None,
+            moments: None,
             capacity: None,
             lies: false,
             character: Character { can_exchange: true, file_system: EXT4 },
@@ -74,50 +97,64 @@ impl State {
 
     /// Counts a call; fails if the power is cut, and hands out the fault that is due.
     pub(super) fn begin(&mut self, call: Call) -> io::Result<Option<Fault>> {
-        if call == Call::Change && self.cut_at == Some(self.changes) {
+        if call.is_change() && self.cut_at == Some(self.changes) {
             self.is_dead = true;
         }
         if self.is_dead {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is cut"));
         }
-        if call == Call::Change {
+        if call.is_change() {
+            if self.moments.is_some() {
+                let moment = self.moment();
+                self.moments.get_or_insert_default().push(moment);
+            }
             self.changes += 1;
         }
         self.calls += 1;
-        Ok(self.faults.remove(&(self.calls - 1)))
+        if let Some(log) = &mut self.log {
+            log.push(call);
+        }
+        let number = self.calls - 1;
+        let for_ever = self.fails_from.filter(|(from, _)| number >= *from).map(|(_, fault)| fault);
+        Ok(self.faults.remove(&number).or(for_ever))
+    }
+
+    /// What is there now.
+    pub(super) fn moment(&self) -> Moment {
+        Moment::new(self.changes, self.nodes.clone(), self.next_inode, self.character)
     }
 
     /// Counts a call that does nothing when it fails.
     pub(super) fn begin_plain(&mut self, call: Call) -> io::Result<()> {
         match self.begin(call)? {
             None => Ok(()),
-            Some(fault) => Err(error_of(fault)),
+            Some(fault) => error_of(fault).map_or(Ok(()), Err),
         }
     }
 
     pub(super) fn file(&self, inode: u64) -> io::Result<&FileNode> {
-        match self.nodes.get(&inode) {
+        match self.nodes.get(&inode).map(|node| &**node) {
             Some(Node::File(file)) => Ok(file),
             _ => Err(io::ErrorKind::IsADirectory.into()),
         }
     }
 
     pub(super) fn file_mut(&mut self, inode: u64) -> io::Result<&mut FileNode> {
-        match self.nodes.get_mut(&inode) {
+        match self.nodes.get_mut(&inode).map(Arc::make_mut) {
             Some(Node::File(file)) => Ok(file),
             _ => Err(io::ErrorKind::IsADirectory.into()),
         }
     }
 
     pub(super) fn dir_mut(&mut self, inode: u64) -> io::Result<&mut DirNode> {
-        match self.nodes.get_mut(&inode) {
+        match self.nodes.get_mut(&inode).map(Arc::make_mut) {
             Some(Node::Dir(dir)) => Ok(dir),
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
 
     fn dir(&self, inode: u64) -> io::Result<&DirNode> {
-        match self.nodes.get(&inode) {
+        match self.nodes.get(&inode).map(|node| &**node) {
             Some(Node::Dir(dir)) => Ok(dir),
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
@@ -150,7 +187,7 @@ impl State {
         }
         let inode = self.next_inode;
         self.next_inode += 1;
-        self.nodes.insert(inode, node);
+        self.nodes.insert(inode, Arc::new(node));
         self.dir_mut(parent)?.change(vec![Edit { name, node: Some(inode) }]);
         Ok(inode)
     }
@@ -194,7 +231,7 @@ impl State {
 
     pub(super) fn remove(&mut self, path: &Path, is_dir: bool) -> io::Result<()> {
         let inode = self.find(path)?;
-        match &self.nodes[&inode] {
+        match &*self.nodes[&inode] {
             Node::Dir(_) if !is_dir => return Err(io::ErrorKind::IsADirectory.into()),
             Node::Dir(dir) if !dir.visible.is_empty() => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
             Node::File(_) if is_dir => return Err(io::ErrorKind::NotADirectory.into()),
@@ -207,7 +244,7 @@ impl State {
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let entries = &self.dir(self.find(path)?)?.visible;
-        let entry = |(name, inode): (&String, &u64)| match &self.nodes[inode] {
+        let entry = |(name, inode): (&String, &u64)| match &*self.nodes[inode] {
             Node::File(file) => Entry { name: name.clone(), is_dir: false, size: file.visible.len() as u64 },
             Node::Dir(_) => Entry { name: name.clone(), is_dir: true, size: 0 },
         };
@@ -238,24 +275,11 @@ impl State {
     }
 
     pub(super) fn unsynced(&self) -> usize {
-        let count = |node: &Node| match node {
-            Node::File(file) => file.unsynced(),
-            Node::Dir(dir) => dir.unsynced(),
-        };
-        self.nodes.values().map(count).sum()
+        self.nodes.values().map(|node| node.unsynced()).sum()
     }
 
     pub(super) fn after_power_cut(&self, loss: &Loss) -> Self {
-        let mut dealer = Dealer::new(*loss);
-        let mut cut = |node: &Node| match node {
-            Node::File(file) => Node::File(file.after_power_cut(&mut dealer)),
-            Node::Dir(dir) => Node::Dir(dir.after_power_cut(&mut dealer)),
-        };
-        let nodes = self.nodes.iter().map(|(inode, node)| (*inode, cut(node))).collect();
-        let mut state = Self::of_nodes(nodes, self.next_inode);
-        state.character = self.character;
-        state.drop_unlinked();
-        state
+        self.moment().after_power_cut(loss)
     }
 
     pub(super) fn after_kill(&self) -> Self {
@@ -265,24 +289,9 @@ impl State {
         state
     }
 
-    /// Forgets nodes that no directory names any more.
-    fn drop_unlinked(&mut self) {
-        let mut linked = BTreeMap::new();
-        let mut open = vec![ROOT];
-        while let Some(inode) = open.pop() {
-            if let Some(node) = self.nodes.remove(&inode) {
-                if let Node::Dir(dir) = &node {
-                    open.extend(dir.visible.values());
-                }
-                linked.insert(inode, node);
-            }
-        }
-        self.nodes = linked;
-    }
-
     pub(super) fn settle(&mut self) {
         for node in self.nodes.values_mut() {
-            match node {
+            match Arc::make_mut(node) {
                 Node::File(file) => file.settle(),
                 Node::Dir(dir) => dir.settle(),
             }
@@ -290,14 +299,14 @@ impl State {
     }
 
     pub(super) fn image(&self) -> BTreeMap<PathBuf, Arc<Vec<u8>>> {
-        self.linked_files().into_iter().map(|(path, file)| (path, Arc::clone(&file.visible))).collect()
+        self.linked_files().into_iter().map(|(path, file)| (path, Arc::clone(file.visible.bytes()))).collect()
     }
 
     fn linked_files(&self) -> Vec<(PathBuf, &FileNode)> {
         let mut files = Vec::new();
         let mut open = vec![(PathBuf::from("/"), ROOT)];
         while let Some((path, inode)) = open.pop() {
-            match &self.nodes[&inode] {
+            match &*self.nodes[&inode] {
                 Node::File(file) => files.push((path, file)),
                 Node::Dir(dir) => open.extend(dir.visible.iter().map(|(name, inode)| (path.join(name), *inode))),
             }
@@ -307,7 +316,7 @@ impl State {
 
     pub(super) fn bytes(&self, path: &Path) -> Option<Arc<Vec<u8>>> {
         let inode = self.find(path).ok()?;
-        self.file(inode).ok().map(|file| Arc::clone(&file.visible))
+        self.file(inode).ok().map(|file| Arc::clone(file.visible.bytes()))
     }
 
     pub(super) fn set_bytes(&mut self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
@@ -324,16 +333,13 @@ impl State {
     }
 
     pub(super) fn flip(&mut self, path: &Path, bit: u64) -> bool {
-        let Some(bytes) = self.bytes(path) else { return false };
-        let mut bytes = bytes.as_ref().clone();
-        let Some(byte) = bytes.get_mut((bit / 8) as usize) else { return false };
-        *byte ^= 1 << (bit % 8);
-        self.set_bytes(path, bytes).is_ok()
+        let Ok(inode) = self.find(path) else { return false };
+        self.file_mut(inode).is_ok_and(|file| file.flip(bit))
     }
 
     pub(super) fn change_inode(&mut self, path: &Path) -> bool {
         let (Ok(inode), Ok((parent, name))) = (self.find(path), self.place(path)) else { return false };
-        let node = self.nodes[&inode].clone();
+        let node = Arc::clone(&self.nodes[&inode]);
         let copy = self.next_inode;
         self.next_inode += 1;
         self.nodes.insert(copy, node);
@@ -344,14 +350,19 @@ impl State {
     }
 }
 
-pub(super) fn error_of(fault: Fault) -> io::Error {
-    let (Fault::Errno(errno) | Fault::ShortWrite { errno, .. } | Fault::SyncMarkedClean { errno }) = fault;
-    io::Error::from_raw_os_error(errno)
+/// The error of a fault that has one.
+pub(super) fn error_of(fault: Fault) -> Option<io::Error> {
+    match fault {
+        Fault::Errno(errno) | Fault::ShortWrite { errno, .. } | Fault::SyncMarkedClean { errno } => {
+            Some(io::Error::from_raw_os_error(errno))
+        }
+        _ => None,
+    }
 }
 
 pub(super) const NO_SPACE: i32 = 28;
 
-const ROOT: u64 = 1;
+pub(super) const ROOT: u64 = 1;
 
 /// The magic number of ext4.
 const EXT4: u64 = 0xef53;

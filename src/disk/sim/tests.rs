@@ -132,3 +132,116 @@ fn a_full_disk_refuses_growth_only() {
     assert_eq!(file.write_at(&[2; 1], 100).unwrap_err().kind(), io::ErrorKind::StorageFull);
     file.write_at(&[2; 100], 0).unwrap();
 }
+
+#[test]
+fn a_write_that_the_disk_lost_is_seen_until_the_cache_is_dropped_or_the_power_cut() {
+    for fault in [Fault::LostWrite, Fault::MisdirectedWrite { by: 512 }, Fault::ZeroedSector] {
+        let disk = SimDisk::new();
+        let file = file(&disk, "/a", &[1; 2_048]);
+        file.sync_all().unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        disk.fail_at(disk.calls(), fault);
+        file.write_at(&[7; 512], 512).unwrap();
+        file.sync_all().unwrap();
+        assert_eq!(read(&disk, "/a").unwrap()[512..1_024], [7; 512], "{fault:?}: the cache has it");
+        let cut = read(&disk.after_power_cut(&Loss::Nothing), "/a").unwrap();
+        let (old, elsewhere) = match fault {
+            Fault::LostWrite => (1, 1),
+            Fault::MisdirectedWrite { .. } => (1, 7),
+            _ => (0, 1),
+        };
+        assert_eq!((cut[512], cut[1_024]), (old, elsewhere), "{fault:?}: the disk has not");
+        file.drop_cache().unwrap();
+        assert_eq!(read(&disk, "/a"), Some(cut), "{fault:?}: a read from the disk shows it");
+        file.write_at(&[9; 512], 512).unwrap();
+        file.sync_all().unwrap();
+        assert_eq!(read(&disk.after_power_cut(&Loss::Everything), "/a").unwrap()[512], 9, "{fault:?}: once only");
+    }
+}
+
+#[test]
+fn a_stale_read_shows_what_was_there_before_the_last_sync_and_a_short_one_less() {
+    let disk = SimDisk::new();
+    let file = file(&disk, "/a", &[1; 512]);
+    file.sync_all().unwrap();
+    file.write_at(&[2; 512], 0).unwrap();
+    file.sync_all().unwrap();
+    file.write_at(&[3; 512], 0).unwrap();
+    let mut bytes = [0; 512];
+    disk.fail_at(disk.calls(), Fault::StaleRead);
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 512);
+    assert_eq!(bytes, [1; 512]);
+    disk.fail_at(disk.calls(), Fault::ShortRead { kept: 7 });
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 7);
+    assert_eq!((bytes[6], bytes[7]), (3, 1));
+    disk.fail_at(disk.calls(), Fault::ZeroedSector);
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 512);
+    assert_eq!(bytes, [0; 512]);
+    assert_eq!(read(&disk, "/a").unwrap(), [0; 512], "and it stays so");
+}
+
+#[test]
+fn a_fault_for_ever_meets_every_later_call() {
+    let disk = SimDisk::new();
+    let file = file(&disk, "/a", &[1; 512]);
+    disk.fail_from(disk.calls() + 1, Fault::Errno(5));
+    file.sync_all().unwrap();
+    for _ in 0..3 {
+        assert_eq!(file.sync_all().unwrap_err().raw_os_error(), Some(5));
+    }
+}
+
+/// The sum of an image that has nothing unsynced.
+fn sum_of(disk: &SimDisk) -> u128 {
+    Cuts::new(&disk.take_moments()[0], "LOCK").sum(0)
+}
+
+/// Splitmix: the next number below `end`.
+fn below(seed: &mut u64, end: u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 27)) % end
+}
+
+/// Names, bytes, and the inode of LOCK: what two equal images have in common.
+fn shown(disk: &SimDisk) -> String {
+    let lock = disk.inode(Path::new("/LOCK")).unwrap_or(0);
+    format!("{:?} {:?} {lock}", disk.list(Path::new("/")), disk.image())
+}
+
+#[test]
+fn equal_images_have_equal_sums_and_others_other_ones() {
+    let mut seen: std::collections::HashMap<u128, String> = std::collections::HashMap::new();
+    for start in 0..40_u64 {
+        let (disk, mut seed) = (SimDisk::new(), start);
+        disk.keep_moments();
+        for _ in 0..12 {
+            let names = ["/a", "/b", "/LOCK"].map(Path::new);
+            let path = names[below(&mut seed, 3) as usize];
+            let (size, at) = (below(&mut seed, 900) as usize, below(&mut seed, 700));
+            let bytes = vec![below(&mut seed, 3) as u8; size];
+            let _ = match (disk.open(path, Access::ReadWrite), below(&mut seed, 6)) {
+                (Err(_), _) => disk.create(path).map(drop),
+                (Ok(file), 0) => file.set_len(size as u64),
+                (Ok(file), 1) => file.sync_all(),
+                (Ok(_), 2) => disk.rename(path, Path::new("/b")),
+                (Ok(_), 3) => disk.sync_dir(Path::new("/")),
+                (Ok(file), _) => file.write_at(&bytes, at),
+            };
+        }
+        for moment in disk.take_moments() {
+            let count = moment.unsynced();
+            assert!(count < 20, "seed {start}: {count} changes");
+            let mut cuts = Cuts::new(&moment, "LOCK");
+            for kept in (0..1_u64 << count).take(64) {
+                let image = moment.cut(&Loss::Except(kept));
+                let (sum, shown) = (cuts.sum(kept), shown(&image));
+                assert_eq!(sum, sum_of(&image), "seed {start}: the sum is that of the image");
+                let first = seen.entry(sum).or_insert_with(|| shown.clone());
+                assert_eq!(*first, shown, "seed {start}: two images with one sum");
+            }
+        }
+    }
+    let images: std::collections::HashSet<&String> = seen.values().collect();
+    assert!(images.len() == seen.len() && images.len() > 500, "{} sums, {} images", seen.len(), images.len());
+}

@@ -27,6 +27,7 @@ const PLAN: Plan = Plan {
     checkpoint_every: 5,
     ends_closed: false,
     is_small: true,
+    packs: false,
 };
 const SAMPLED: u64 = 20_000;
 const OPENED: u64 = 500;

@@ -1,20 +1,21 @@
-//! Every single bit of the log, of both MANIFESTs and of WATERMARK, flipped.
+//! Every single bit of the log, of both MANIFESTs, of WATERMARK and of the checkpoints, flipped.
 //!
+//! Each flip is read as an open would find it; for one bit of each byte the store is opened for writing.
 //! The outcome is the exact state, or a named error that changes no byte; where the bit is in the
 //! one frame above what is proven durable, exactly the state without it. Whatever was damaged is
 //! named, except where nothing looks: WATERMARK, a hint, and bytes behind a sealed end.
 
+use super::judge::name_of;
 use super::plan::{DIR, Plan, Progress, digest, machine};
 use super::workload::run;
 use super::{for_each_until, say, seed_or};
-use portplex::disk::Disk;
 use portplex::disk::sim::{Loss, SimDisk};
-use portplex::facility::{OpenError, Stepper};
-use portplex::wal::{self, StoreError};
+use portplex::facility::{self, Stepper};
+use portplex::wal;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 const PLAN: Plan = Plan {
     seed: 3,
@@ -25,21 +26,9 @@ const PLAN: Plan = Plan {
     checkpoint_every: 4,
     ends_closed: false,
     is_small: true,
+    packs: false,
 };
 const FAULTS_SHOWN: usize = 5;
-
-/// All files with their bytes, and all directories.
-type Image = (BTreeMap<PathBuf, Arc<Vec<u8>>>, Vec<PathBuf>);
-
-fn image(disk: &SimDisk) -> Image {
-    let (mut dirs, mut next) = (vec![PathBuf::from(DIR)], 0);
-    while let Some(dir) = dirs.get(next).cloned() {
-        let entries = disk.list(&dir).expect("a directory");
-        dirs.extend(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| dir.join(entry.name)));
-        next += 1;
-    }
-    (disk.image(), dirs)
-}
 
 /// A store on a disk, and what may come of it.
 struct Store {
@@ -59,7 +48,7 @@ struct Store {
 impl Store {
     fn new(name: &'static str, plan: Plan, disk: SimDisk, calm: &Progress) -> Self {
         let (store, _) = machine(&disk, 9, 0);
-        let inspected = portplex::facility::inspect(&store, Path::new(DIR)).expect("the store is whole");
+        let inspected = facility::inspect(&store, Path::new(DIR)).expect("the store is whole");
         let state = digest(&inspected.structure);
         let last = calm.states.len() - 1;
         assert_eq!(state, calm.states[last].digest, "{name}: the store has the last state");
@@ -73,7 +62,15 @@ impl Store {
             let seal = entry.sealed?;
             Some((wal::segment::path(Path::new(DIR), entry.number), seal.offset))
         });
-        let unread = sealed.collect();
+        // An open reads the newest checkpoint; the one before it only if that one is bad.
+        let mut checkpoints = survey.manifest.checkpoints.iter().rev();
+        let newest = checkpoints.next().map(|entry| entry.lsn);
+        let older = checkpoints.flat_map(|entry| {
+            let dir = Path::new(DIR).join("ckpt").join(entry.generation.to_string());
+            entry.files.iter().map(move |file| (dir.join(&file.path), 0))
+        });
+        assert!(newest.is_some(), "{name}: there is a checkpoint");
+        let unread = sealed.chain(older).collect();
         Self { name, plan, disk, state, above, unread, counts: Mutex::default(), faults: Mutex::default() }
     }
 
@@ -97,15 +94,21 @@ impl Store {
 
     fn flip(&self, path: &Path, bit: u64) {
         let disk = self.disk.fork();
+        let before = disk.changes();
         assert!(disk.flip(path, bit), "the bit is there");
-        let before = image(&disk);
         let place = format!("bit {bit} of {}", path.display());
         let (machine, _) = machine(&disk, 9, 0);
-        match Stepper::open(&machine, Path::new(DIR), &self.plan.options()) {
-            Ok(stepper) => {
+        let read = if bit % 8 == bit / 8 % 8 {
+            let opened = Stepper::open(&machine, Path::new(DIR), &self.plan.options());
+            opened.map(|stepper| (digest(stepper.structure()), stepper.engine().report().warnings.is_empty()))
+        } else {
+            let inspected = facility::inspect(&machine, Path::new(DIR));
+            inspected.map(|found| (digest(&found.structure), found.report.warnings.is_empty()))
+        };
+        match read {
+            Ok((found, is_silent)) => {
                 let is_in_above =
                     self.above.as_ref().filter(|(above, range, _)| above == path && range.contains(&(bit / 8)));
-                let found = digest(stepper.structure());
                 match is_in_above {
                     Some((.., without)) if *without == found => self.count("without the frame above"),
                     _ if self.state == found => self.count("exact"),
@@ -113,23 +116,24 @@ impl Store {
                 }
                 let is_unread = path.ends_with("WATERMARK")
                     || self.unread.iter().any(|(unread, from)| unread == path && bit / 8 >= *from);
-                if stepper.engine().report().warnings.is_empty() && !is_unread {
+                if is_silent && !is_unread {
                     self.fault(&format!("{place}: opened, and nothing was said"));
                 }
             }
             Err(error) => {
-                if image(&disk) != before {
+                if disk.changes() != before {
                     self.fault(&format!("{place}: refused ({error}), and the directory changed"));
                 }
-                match kind(&error) {
-                    Some(kind) => self.count(kind),
+                match name_of(&error) {
+                    Some(name) => self.count(&format!("refused: {name}")),
                     None => self.fault(&format!("{place}: refused with {error:?}")),
                 }
             }
         }
     }
 
-    fn flip_all(&self, files: &[(PathBuf, u64)]) {
+    /// Flips every bit of some files.
+    fn flip_all(self, files: &[(PathBuf, u64)]) -> Flipped {
         let bits: u64 = files.iter().map(|(_, bits)| bits).sum();
         let is_enough = || self.faults.lock().expect("no panic").len() >= FAULTS_SHOWN;
         for_each_until(bits, is_enough, |number| {
@@ -141,27 +145,25 @@ impl Store {
                 bit -= bits;
             }
         });
-        let names: Vec<_> = files.iter().filter_map(|(path, _)| path.file_name()).collect();
-        say(&format!(
-            "flips, {}: seed {}, {bits} bits of {names:?}: {:?}",
-            self.name,
-            self.plan.seed,
-            self.counts.lock().expect("no panic")
-        ));
-        let faults = self.faults.lock().expect("no panic");
-        assert!(faults.is_empty(), "{faults:#?}");
+        let counts = self.counts.into_inner().expect("no panic");
+        Flipped { name: self.name, bits, counts, faults: self.faults.into_inner().expect("no panic") }
     }
 }
 
-/// The name of an error that damage may have.
-fn kind(error: &OpenError) -> Option<&'static str> {
-    Some(match error {
-        OpenError::Store(StoreError::ManifestCorrupt { .. }) => "refused: MANIFEST",
-        OpenError::Store(StoreError::CorruptLog { .. }) => "refused: log",
-        OpenError::Store(StoreError::TailUnexpected { .. }) => "refused: tail",
-        OpenError::Store(StoreError::FormatTooNew { .. }) => "refused: format",
-        _ => return None,
-    })
+/// What came of all flips of a store.
+#[derive(Debug)]
+pub(crate) struct Flipped {
+    pub(crate) name: &'static str,
+    pub(crate) bits: u64,
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) faults: Vec<String>,
+}
+
+impl Flipped {
+    fn check(&self, seed: u64) {
+        say(&format!("flips, {}: seed {seed}, {} bits: {:?}", self.name, self.bits, self.counts));
+        assert!(self.faults.is_empty(), "{:#?}", self.faults);
+    }
 }
 
 fn is_flipped(path: &str) -> bool {
@@ -169,10 +171,11 @@ fn is_flipped(path: &str) -> bool {
         || path.ends_with("MANIFEST")
         || path.ends_with("MANIFEST.bak")
         || path.ends_with("WATERMARK")
+        || path.contains("/ckpt/")
 }
 
-fn plan() -> Plan {
-    Plan { seed: seed_or(PLAN.seed), ..PLAN }
+fn plan(seed: u64) -> Plan {
+    Plan { seed, ..PLAN }
 }
 
 fn build(plan: &Plan) -> (SimDisk, Progress) {
@@ -183,33 +186,53 @@ fn build(plan: &Plan) -> (SimDisk, Progress) {
     (disk, calm)
 }
 
-#[test]
-fn no_flipped_bit_of_a_closed_store_goes_unnoticed() {
-    let plan = Plan { ends_closed: true, ..plan() };
+/// Every bit of a store that was closed.
+pub(crate) fn closed(seed: u64) -> Flipped {
+    let plan = Plan { ends_closed: true, ..plan(seed) };
     let (disk, calm) = build(&plan);
     disk.settle();
     let store = Store::new("closed", plan, disk, &calm);
     assert!(store.above.is_none(), "a closed store has nothing above what is proven");
-    store.flip_all(&store.files(is_flipped));
+    let files = store.files(is_flipped);
+    store.flip_all(&files)
+}
+
+/// Every bit of a store whose process was killed, of its log, MANIFEST and WATERMARK: the rest is as in
+/// a closed one.
+pub(crate) fn killed(seed: u64) -> Flipped {
+    let plan = plan(seed);
+    let (disk, calm) = build(&plan);
+    let store = Store::new("killed", plan, disk.after_kill(), &calm);
+    store.disk.settle();
+    let files = store.files(|path| is_flipped(path) && !path.ends_with(".bak") && !path.contains("/ckpt/"));
+    store.flip_all(&files)
+}
+
+#[test]
+fn no_flipped_bit_of_a_closed_store_goes_unnoticed() {
+    let seed = seed_or(PLAN.seed);
+    let flipped = closed(seed);
+    flipped.check(seed);
+    assert!(flipped.bits >= 64 * 1_024 * 8, "a store of 64 KiB: {} bits", flipped.bits);
 }
 
 #[test]
 fn no_flipped_bit_of_a_killed_store_goes_unnoticed() {
-    let plan = plan();
-    let (disk, calm) = build(&plan);
-    let store = Store::new("killed", plan, disk.after_kill(), &calm);
-    store.disk.settle();
-    store.flip_all(&store.files(is_flipped));
+    let seed = seed_or(PLAN.seed);
+    let flipped = killed(seed);
+    flipped.check(seed);
 }
 
 #[test]
 fn a_flipped_bit_in_the_frame_above_costs_that_frame_and_nothing_else() {
-    let plan = plan();
+    let plan = plan(seed_or(PLAN.seed));
     let (disk, calm) = build(&plan);
     let store = Store::new("without power", plan, disk.after_power_cut(&Loss::Everything), &calm);
     let (tail, range, _) = store.above.clone().expect("the watermark was not synced after the last frame");
     let name = tail.to_str().expect("a name").to_owned();
-    store.flip_all(&store.files(|path| path == name));
-    let without = store.counts.lock().expect("no panic").get("without the frame above").copied().unwrap_or(0);
+    let files = store.files(|path| path == name);
+    let flipped = store.flip_all(&files);
+    flipped.check(plan.seed);
+    let without = flipped.counts.get("without the frame above").copied().unwrap_or(0);
     assert!(range.start > 0 && without > 0, "flips in that frame cost it");
 }

@@ -23,6 +23,7 @@ const PLAN: Plan = Plan {
     checkpoint_every: u32::MAX,
     ends_closed: false,
     is_small: true,
+    packs: false,
 };
 const FLIPS: u64 = 2_000;
 const EXIT_CORRUPT: i32 = 65;

@@ -1,32 +1,29 @@
-//! Every I/O call failing once: what was acknowledged stays, and nothing is after a failed sync.
+//! Every I/O call going wrong, in every way, once and for ever.
 //!
-//! A calm run counts the calls, reads included. Then each of them fails in each way. The service
-//! stops there, as it must; the next start, and a power cut before or after it, find what was
-//! acknowledged.
+//! A calm run counts the calls, reads included. Then each of them meets each fault that makes sense for
+//! it: it fails, it is cut short, or it succeeds and the disk did something else. Whatever happens, no
+//! answer of the service contradicts another, and the next start, and a power cut before or after it, find
+//! what was acknowledged. Where the disk itself destroyed what was durable, the open names it.
+//!
+//! What no store on one disk can name is a loss that the disk shows nothing of: the last frame before
+//! anything that proves it was durable, and whatever comes after the point at which a disk forgets all
+//! writes. Then an older state opens, and only if nothing durable proves a younger one. A stack that
+//! attaches knows more and stops all grants: see `attach::loss`.
 
-use super::judge::{FileHashes, Judge, Verdict};
-use super::plan::{DIR, Plan, Progress, State, digest, machine};
+use super::judge::{FileHashes, Judge, Verdict, name_of};
+use super::plan::{DIR, Plan, Progress, digest, machine};
 use super::workload::run;
 use super::{for_each_until, say, seed_or};
-use portplex::disk::sim::{Fault, Loss, SimDisk};
-use portplex::facility::{self, CallError, Command, OpenError, Query, Stepper, Ticket};
-use portplex::ident::{Dvipa, Target, Transport};
-use portplex::structure::Request;
-use portplex::wal::StoreError;
-use std::net::IpAddr;
+use portplex::disk::sim::{Call, Fault, Loss, SimDisk};
+use portplex::facility::{self, OpenError, Stepper};
+use portplex::wal::{self, StoreError};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
 const NO_SPACE: i32 = 28;
-const FAULTS: [Fault; 5] = [
-    Fault::Errno(EIO),
-    Fault::Errno(NO_SPACE),
-    Fault::ShortWrite { kept: 700, errno: EIO },
-    Fault::ShortWrite { kept: 512, errno: NO_SPACE },
-    Fault::SyncMarkedClean { errno: EIO },
-];
 const FAULTS_SHOWN: usize = 5;
 
 const PLAN: Plan = Plan {
@@ -38,83 +35,195 @@ const PLAN: Plan = Plan {
     checkpoint_every: 4,
     ends_closed: true,
     is_small: true,
+    packs: true,
 };
+
+/// Every fault, the calls that it makes sense for, and whether the disk says nothing of it.
+const FAULTS: [(Fault, &[Call], bool); 11] = [
+    (Fault::Errno(EIO), &[Call::Read, Call::Write, Call::Sync, Call::Change, Call::Look], false),
+    (Fault::Errno(NO_SPACE), &[Call::Read, Call::Write, Call::Sync, Call::Change, Call::Look], false),
+    (Fault::Errno(EINTR), &[Call::Read, Call::Write, Call::Sync, Call::Change, Call::Look], false),
+    (Fault::ShortWrite { kept: 700, errno: EIO }, &[Call::Write], false),
+    (Fault::ShortWrite { kept: 512, errno: NO_SPACE }, &[Call::Write], false),
+    (Fault::ShortRead { kept: 100 }, &[Call::Read], false),
+    (Fault::SyncMarkedClean { errno: EIO }, &[Call::Sync], false),
+    (Fault::LostWrite, &[Call::Write], true),
+    (Fault::MisdirectedWrite { by: 4_096 }, &[Call::Write], true),
+    (Fault::ZeroedSector, &[Call::Read, Call::Write], true),
+    (Fault::StaleRead, &[Call::Read], true),
+];
+
+/// One run of the sweep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    call: u64,
+    fault: Fault,
+    is_for_ever: bool,
+    /// Whether the call succeeds all the same.
+    is_silent: bool,
+}
+
+/// What came of all cases.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) calls: u64,
+    pub(crate) cases: u64,
+    /// How often each outcome was seen.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    pub(crate) faults: Vec<String>,
+}
 
 struct Faults {
     plan: Plan,
     judge: Judge,
-    states: Vec<State>,
-    stopped: AtomicU64,
-    went_on: AtomicU64,
-    found: Mutex<Vec<String>>,
+    /// The state of a store that nothing was asked of.
+    empty: [u8; 32],
+    report: Mutex<Report>,
+}
+
+/// Every call, every fault, once and for ever. `tick` is told how many cases are done, of how many.
+pub(crate) fn sweep(seed: u64, tick: &(dyn Fn(u64, u64) + Sync)) -> Report {
+    let plan = Plan { seed, ..PLAN };
+    let disk = SimDisk::new();
+    disk.keep_log();
+    let calm = run(&disk, &plan, true);
+    let mut report = Report { faults: calm.faults.clone(), ..Report::default() };
+    report.faults.extend(calm.error.clone());
+    if calm.packs == 0 || calm.backups == 0 || calm.checkpoints < 3 || calm.segments < 4 {
+        report.faults.push(format!("the workload does not do all of it: {calm:?}"));
+    }
+    let mut cases = Vec::new();
+    for (call, kind) in (0..).zip(disk.log()) {
+        for (fault, kinds, is_silent) in FAULTS {
+            if kinds.contains(&kind) {
+                cases.extend([false, true].map(|is_for_ever| Case { call, fault, is_for_ever, is_silent }));
+            }
+        }
+    }
+    (report.calls, report.cases) = (disk.calls(), cases.len() as u64);
+    let empty = calm.states.first().map(|state| state.digest).unwrap_or_default();
+    let faults = Faults { plan, judge: Judge::new(plan), empty, report: Mutex::new(report) };
+    let is_enough = || faults.report.lock().expect("no panic").faults.len() >= FAULTS_SHOWN;
+    for_each_until(cases.len() as u64, is_enough, |number| {
+        faults.fail(cases[number as usize], &mut FileHashes::default());
+        tick(number + 1, cases.len() as u64);
+    });
+    faults.report.into_inner().expect("no panic")
 }
 
 impl Faults {
     fn fault(&self, place: &str, what: &str) {
-        let mut found = self.found.lock().expect("no panic");
-        if found.len() < FAULTS_SHOWN {
-            found.push(format!("seed {}, {place}: {what}", self.plan.seed));
+        let mut report = self.report.lock().expect("no panic");
+        if report.faults.len() < FAULTS_SHOWN {
+            report.faults.push(format!("seed {}, {place}: {what}", self.plan.seed));
         }
     }
 
-    fn is_allowed(&self, found: &[u8; 32], progress: &Progress) -> bool {
-        // One that went on may have answered "storage full" where the calm run granted.
-        let states = if progress.error.is_none() { &progress.states } else { &self.states };
-        let last = (progress.acked + usize::from(progress.in_flight)).min(states.len() - 1);
-        states[progress.acked..=last].iter().any(|state| state.digest == *found)
+    fn count(&self, what: &str) {
+        *self.report.lock().expect("no panic").outcomes.entry(what.to_owned()).or_default() += 1;
     }
 
-    fn fail(&self, call: u64, fault: Fault, hashes: &mut FileHashes) {
+    /// Whether that state was acknowledged last, or under way.
+    fn is_right(&self, found: &[u8; 32], progress: &Progress) -> bool {
+        let last = progress.states.get(progress.acked).map_or(self.empty, |state| state.digest);
+        last == *found || (progress.in_flight && progress.unsure == Some(*found))
+    }
+
+    fn fail(&self, case: Case, hashes: &mut FileHashes) {
         let disk = SimDisk::new();
-        disk.fail_at(call, fault);
-        let progress = run(&disk, &self.plan, true);
-        let place = format!("call {call} with {fault:?}");
-        progress.faults.iter().for_each(|what| self.fault(&place, what));
-        match &progress.error {
-            Some(_) => self.stopped.fetch_add(1, Ordering::Relaxed),
-            None => self.went_on.fetch_add(1, Ordering::Relaxed),
-        };
-        for loss in losses(call) {
-            let (verdict, _) = self.judge.judge(&disk.after_power_cut(&loss), hashes);
-            let place = format!("{place}, then a power cut with {loss:?}");
-            match &verdict {
-                Verdict::Opened(found) if self.is_allowed(found, &progress) => {}
-                Verdict::Begun if !progress.inited => {}
-                other => self.fault(&place, &format!("after turn {} came {other:?}", progress.acked)),
-            }
+        if case.is_for_ever {
+            disk.fail_from(case.call, case.fault);
+        } else {
+            disk.fail_at(case.call, case.fault);
         }
-        self.start_again(&place, call, &disk, &progress, hashes);
+        let progress = run(&disk, &self.plan, true);
+        let place = format!("{case:?}");
+        // A disk that shows only the past is a disk that was restored: see `attach::loss`.
+        let is_restored = case.fault == Fault::StaleRead && case.is_for_ever;
+        if !is_restored {
+            progress.faults.iter().for_each(|what| self.fault(&place, what));
+        }
+        if progress.damaged_copies > 0 && !case.is_silent {
+            self.fault(&place, "a copy that was called good is damaged");
+        }
+        self.count(if progress.error.is_some() { "stopped the service" } else { "went on" });
+        for loss in losses(case.call) {
+            let image = disk.after_power_cut(&loss);
+            let (verdict, _) = self.judge.judge(&image, hashes);
+            self.check(case, &format!("{place}, then a power cut with {loss:?}"), &image, &verdict, &progress);
+        }
+        self.start_again(case, &place, &disk, &progress, hashes);
+    }
+
+    /// What an image gave that may have been damaged.
+    fn check(&self, case: Case, place: &str, image: &SimDisk, verdict: &Verdict, progress: &Progress) {
+        match verdict {
+            Verdict::Opened(found) if self.is_right(found, progress) => self.count("right state"),
+            Verdict::Opened(found) if case.is_silent => match self.is_unproven(image, found, progress) {
+                Ok(()) => self.count("older state, nothing durable proves more"),
+                Err(what) => self.fault(place, &format!("after turn {}: {what}", progress.acked)),
+            },
+            Verdict::Begun if !progress.inited || case.is_silent && !is_store(image) => self.count("no store yet"),
+            Verdict::Refused(name) if case.is_silent => self.count(&format!("named: {name}")),
+            other => self.fault(place, &format!("after turn {} came {other:?}", progress.acked)),
+        }
+    }
+
+    /// A state that is neither the last one nor the one before it in doubt: it must be one that was
+    /// acknowledged, and nothing on the disk may prove that there was more.
+    fn is_unproven(&self, image: &SimDisk, found: &[u8; 32], progress: &Progress) -> Result<(), String> {
+        let known = progress.states.iter().rposition(|state| state.digest == *found);
+        let Some(state) = known.or((*found == self.empty).then_some(0)) else {
+            return Err("a state was opened that never was".to_owned());
+        };
+        let survey = wal::survey(image, Path::new(DIR)).map_err(|error| error.to_string())?;
+        let (machine, _) = machine(image, 9, 0);
+        let inspected = facility::inspect(&machine, Path::new(DIR)).map_err(|error| error.to_string())?;
+        let (proven, last) = (survey.durable(), inspected.structure.lsn());
+        if proven > last {
+            return Err(format!("the state after turn {state} ends at {last}, and {proven} is proven durable"));
+        }
+        Ok(())
     }
 
     /// The next start reads what is visible, whatever a failed sync has left in the page cache.
     /// What it then shows is durable.
-    fn start_again(&self, place: &str, call: u64, disk: &SimDisk, progress: &Progress, hashes: &mut FileHashes) {
+    fn start_again(&self, case: Case, place: &str, disk: &SimDisk, progress: &Progress, hashes: &mut FileHashes) {
         let killed = disk.after_kill();
+        let before = killed.fork();
         let (machine, _) = machine(&killed, 1, 900_000);
+        let place = format!("{place}, the next start");
         let shown = match Stepper::open(&machine, Path::new(DIR), &self.plan.options()) {
             Ok(stepper) => digest(stepper.structure()),
             Err(OpenError::Store(StoreError::NotAStore { .. })) if !progress.inited => {
                 if let Err(error) = facility::init(&machine, Path::new(DIR), &self.plan.options()) {
-                    self.fault(place, &format!("init was not begun again: {error}"));
+                    self.fault(&place, &format!("init was not begun again: {error}"));
                 }
                 return;
             }
-            Err(error) => return self.fault(place, &format!("the next start was refused: {error}")),
+            Err(error) => match name_of(&error) {
+                Some(name) if case.is_silent && killed.image() == before.image() => {
+                    return self.count(&format!("named: {name}"));
+                }
+                _ => return self.fault(&place, &format!("was refused: {error}")),
+            },
         };
-        if !self.is_allowed(&shown, progress) {
-            self.fault(place, &format!("after turn {} the next start shows another state", progress.acked));
-        }
-        for loss in losses(call) {
+        self.check(case, &place, &before, &Verdict::Opened(shown), progress);
+        for loss in losses(case.call) {
             let (verdict, _) = self.judge.judge(&killed.after_power_cut(&loss), hashes);
-            // A directory entry that init could not sync is nobody's any more.
-            if verdict != Verdict::Opened(shown) && progress.inited {
-                self.fault(
-                    place,
-                    &format!("the next start was served, and a power cut with {loss:?} gave {verdict:?}"),
-                );
+            // A directory entry that init could not sync is nobody's any more. What the disk forgot is
+            // named when the page cache is gone.
+            let is_named = case.is_silent && matches!(verdict, Verdict::Refused(_));
+            if verdict != Verdict::Opened(shown) && progress.inited && !is_named {
+                self.fault(&place, &format!("was served, and a power cut with {loss:?} gave {verdict:?}"));
             }
         }
     }
+}
+
+/// Whether anything on a disk says that it has a store.
+fn is_store(disk: &SimDisk) -> bool {
+    ["MANIFEST", "MANIFEST.bak"].iter().any(|name| disk.bytes(&Path::new(DIR).join(name)).is_some())
 }
 
 fn losses(seed: u64) -> [Loss; 4] {
@@ -122,83 +231,12 @@ fn losses(seed: u64) -> [Loss; 4] {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_acknowledged_after_a_failed_call() {
-    let plan = Plan { seed: seed_or(PLAN.seed), ..PLAN };
-    let disk = SimDisk::new();
-    let calm = run(&disk, &plan, true);
-    assert_eq!(calm.error, None, "seed {}: the calm run is calm", plan.seed);
-    assert!(calm.faults.is_empty(), "seed {}: {:#?}", plan.seed, calm.faults);
-    let calls = disk.calls();
-    let faults = Faults {
-        plan,
-        judge: Judge::new(plan),
-        states: calm.states,
-        stopped: AtomicU64::new(0),
-        went_on: AtomicU64::new(0),
-        found: Mutex::default(),
-    };
-    let ways = FAULTS.len() as u64;
-    let is_enough = || faults.found.lock().expect("no panic").len() >= FAULTS_SHOWN;
-    for_each_until(calls * ways, is_enough, |number| {
-        faults.fail(number / ways, FAULTS[(number % ways) as usize], &mut FileHashes::default());
-    });
-    let (stopped, went_on) = (faults.stopped.into_inner(), faults.went_on.into_inner());
-    say(&format!(
-        "I/O faults: seed {}, {calls} calls in {ways} ways: {stopped} stopped the service, {went_on} did not, {} images",
-        plan.seed,
-        faults.judge.images()
-    ));
-    let found = faults.found.into_inner().expect("no panic");
-    assert!(found.is_empty(), "{found:#?}");
-    assert!(stopped > calls && went_on > 0, "faults stop the service, and those beside the writer do not");
-}
-
-/// The watermark is synced beside the log, by another thread too: whoever notices, nobody goes on.
-#[test]
-fn nothing_is_acknowledged_after_a_sync_of_the_watermark_failed() {
-    let disk = SimDisk::new();
-    let (machine, _) = machine(&disk, 1, 10_000);
-    let (dir, options) = (Path::new(DIR), PLAN.options());
-    facility::init(&machine, dir, &options).expect("made");
-    let mut stepper = Stepper::open(&machine, dir, &options).expect("opened");
-    stepper.turn(vec![define(1)]).expect("stored");
-    disk.fail_at(disk.calls(), Fault::SyncMarkedClean { errno: EIO });
-    stepper.sync_watermark().expect_err("the sync failed");
-    stepper.turn(vec![define(2)]).expect_err("the disk is not to be trusted");
-    drop(stepper);
-    let stepper = Stepper::open(&machine, dir, &options).expect("opened again");
-    assert_eq!(stepper.structure().lists().count(), 1, "what was acknowledged is there, and nothing else");
-}
-
-/// Nobody hears anything of a batch before its sync: what refuses and what is read may be in it.
-#[test]
-fn everybody_in_a_batch_waits_for_its_sync_who_reads_or_is_refused_too() {
-    let disk = SimDisk::new();
-    let (machine, _) = machine(&disk, 1, 10_000);
-    let (dir, options) = (Path::new(DIR), PLAN.options());
-    facility::init(&machine, dir, &options).expect("made");
-    let mut stepper = Stepper::open(&machine, dir, &options).expect("opened");
-    stepper.turn(vec![define(1)]).expect("stored");
-    while stepper.fill_spare().expect("there is room") {}
-    let ((stored, first), (refused, second), (read, third)) = (Ticket::pair(), Ticket::pair(), Ticket::pair());
-    let batch = [
-        Command::Request(define(2), first),
-        Command::Request(Request::Delete { target: list(9) }, second),
-        Command::Query(Query::Items { from: 0 }, third),
-    ];
-    // The write, then the sync.
-    disk.fail_at(disk.calls() + 1, Fault::SyncMarkedClean { errno: EIO });
-    stepper.work(batch).expect_err("the sync failed");
-    let is_unknown = |error: Option<CallError>| matches!(error, Some(CallError::StorageFailed { .. }));
-    assert!(is_unknown(stored.wait().err()), "nobody knows whether it is stored");
-    assert!(is_unknown(refused.wait().err()), "a refusal is an answer too");
-    assert!(is_unknown(read.wait().err()), "a read would have shown the list");
-}
-
-fn list(last: u8) -> Target {
-    Target::List(Dvipa::new(IpAddr::from([10, 1, 1, last])).expect("an address"), Transport::Tcp)
-}
-
-fn define(last: u8) -> Request {
-    Request::Define { target: list(last) }
+fn whatever_a_call_does_answers_hold_and_damage_is_named() {
+    let seed = seed_or(PLAN.seed);
+    let report = sweep(seed, &|_, _| {});
+    say(&format!("I/O faults: seed {seed}, {} calls, {} cases: {:?}", report.calls, report.cases, report.outcomes));
+    assert!(report.faults.is_empty(), "{:#?}", report.faults);
+    let seen = |what: &str| report.outcomes.get(what).copied().unwrap_or(0);
+    assert!(seen("stopped the service") > report.calls && seen("went on") > 0, "faults stop the service, or need not");
+    assert!(seen("named: log") > 0 && seen("named: MANIFEST") > 0, "damage is named: {:?}", report.outcomes);
 }

@@ -18,6 +18,8 @@ pub(crate) enum Verdict {
     Opened([u8; 32]),
     /// No store yet; `init` made one.
     Begun,
+    /// Refused, with a name for what is damaged; no byte was changed.
+    Refused(&'static str),
     /// It must have opened and did not, or not twice the same.
     Bad(String),
 }
@@ -63,11 +65,11 @@ impl Judge {
     }
 
     fn look(&self, disk: &SimDisk) -> Verdict {
-        let disk = disk.fork();
+        let (before, disk) = (disk, disk.fork());
         let first = match self.open(&disk) {
             Ok(stepper) => stepper,
             Err(OpenError::Store(StoreError::NotAStore { .. })) => return self.begin(&disk),
-            Err(error) => return Verdict::Bad(format!("the open was refused: {error}")),
+            Err(error) => return refused(&error, before, &disk),
         };
         if let Err(faults) = first.structure().audit() {
             return Verdict::Bad(format!("the audit found {faults:?}"));
@@ -102,56 +104,89 @@ impl Judge {
         }
     }
 
-    /// Goes on with a store: a stranger takes everything that is free, and nothing that is not.
+    /// As [`go_on`], with an image.
     pub(crate) fn go_on(&self, disk: &SimDisk, state: &State) -> Result<(), String> {
-        let mut stepper = self.open(disk).map_err(|error| error.to_string())?;
-        let faults = state.model.faults(stepper.structure(), state.now);
-        if !faults.is_empty() {
-            return Err(faults.join("; "));
-        }
-        let mut ask = |request: Request| -> Result<Answer, String> {
-            let mut replies = stepper.turn(vec![request]).map_err(|error| error.to_string())?;
-            replies.remove(0).map(|reply| reply.answer).map_err(|error| error.to_string())
-        };
-        let introduction = Introduction {
-            name: ConnectorName::new("STRANGER").expect("a name"),
-            identity: Identity::default(),
-            promise_ms: 0,
-            enforced: false,
-        };
-        let Answer::Connected(actor) = ask(Request::Connect(introduction))? else {
-            return Err("a stranger was not connected".into());
-        };
-        let mut number = 0;
-        let mut stack = |body: Body| {
-            number += 1;
-            ask(Request::Stack { actor, number, lowest: number, body })
-        };
-        let mut ports = PortSet::empty();
-        ports.insert_range(1_024, 4_100);
-        stack(Body::SetAllowable { transport: Transport::Tcp, ports })?;
-        let target = Target::List("10.1.1.1".parse().expect("an address"), Transport::Tcp);
-        let Answer::Joined(membership) = stack(Body::Join { target })? else { return Err("not joined".into()) };
-        let acquire = Body::Acquire { member: membership.member, at_least: 1, at_most: 60 };
-        // Refused if nothing is free, or by quota and reserve.
-        let Ok(Answer::Granted(grants)) = stack(acquire) else { return Ok(()) };
-        for grant in grants {
-            if grant.lsn.0 <= state.model.lsn {
-                return Err(format!("token {} was given before", grant.lsn));
-            }
-            let meets = |group: u16, mask: u64| group == grant.group.number() && mask & grant.mask.0 != 0;
-            let mut held = state.model.grants.values();
-            if let Some(held) = held.find(|held| held.target == target && meets(held.group, held.mask)) {
-                return Err(format!("a stranger got {grant:?}, and {held:?} is acknowledged"));
-            }
-            let young = |until: u64| until > state.now;
-            let mut resting = state.model.resting.iter().filter(|rest| rest.target == target && young(rest.until));
-            if let Some(rest) = resting.find(|rest| meets(rest.group, rest.mask)) {
-                return Err(format!("a stranger got {grant:?}, and {rest:?} is in quarantine"));
-            }
-        }
-        Ok(())
+        go_on(self.open(disk).map_err(|error| error.to_string())?, state)
     }
+}
+
+/// Goes on with a store: a stranger takes everything that is free, and nothing that is not.
+pub(crate) fn go_on(mut stepper: Stepper, state: &State) -> Result<(), String> {
+    let faults = state.model.faults(stepper.structure(), state.now);
+    if !faults.is_empty() {
+        return Err(faults.join("; "));
+    }
+    let mut ask = |request: Request| -> Result<Answer, String> {
+        let mut replies = stepper.turn(vec![request]).map_err(|error| error.to_string())?;
+        replies.remove(0).map(|reply| reply.answer).map_err(|error| error.to_string())
+    };
+    let introduction = Introduction {
+        name: ConnectorName::new("STRANGER").expect("a name"),
+        identity: Identity::default(),
+        promise_ms: 0,
+        enforced: false,
+    };
+    let Answer::Connected(actor) = ask(Request::Connect(introduction))? else {
+        return Err("a stranger was not connected".into());
+    };
+    let mut number = 0;
+    let mut stack = |body: Body| {
+        number += 1;
+        ask(Request::Stack { actor, number, lowest: number, body })
+    };
+    let mut ports = PortSet::empty();
+    ports.insert_range(1_024, 4_100);
+    stack(Body::SetAllowable { transport: Transport::Tcp, ports })?;
+    let target = Target::List("10.1.1.1".parse().expect("an address"), Transport::Tcp);
+    let joined = stack(Body::Join { target });
+    if joined.is_err() && !state.model.defined.contains(&target) {
+        return Ok(());
+    }
+    let Answer::Joined(membership) = joined? else { return Err("not joined".into()) };
+    let acquire = Body::Acquire { member: membership.member, at_least: 1, at_most: 60 };
+    // Refused if nothing is free, or by quota and reserve.
+    let Ok(Answer::Granted(grants)) = stack(acquire) else { return Ok(()) };
+    for grant in grants {
+        if grant.lsn.0 <= state.model.lsn {
+            return Err(format!("token {} was given before", grant.lsn));
+        }
+        let meets = |group: u16, mask: u64| group == grant.group.number() && mask & grant.mask.0 != 0;
+        let mut held = state.model.grants.values();
+        if let Some(held) = held.find(|held| held.target == target && meets(held.group, held.mask)) {
+            return Err(format!("a stranger got {grant:?}, and {held:?} is acknowledged"));
+        }
+        let young = |until: u64| until > state.now;
+        let mut resting = state.model.resting.iter().filter(|rest| rest.target == target && young(rest.until));
+        if let Some(rest) = resting.find(|rest| meets(rest.group, rest.mask)) {
+            return Err(format!("a stranger got {grant:?}, and {rest:?} is in quarantine"));
+        }
+    }
+    Ok(())
+}
+
+/// A refused open: its error has a name, and nothing was changed.
+fn refused(error: &OpenError, before: &SimDisk, after: &SimDisk) -> Verdict {
+    match name_of(error) {
+        Some(_) if before.image() != after.image() => {
+            Verdict::Bad(format!("the open was refused ({error}), and the directory changed"))
+        }
+        Some(name) => Verdict::Refused(name),
+        None => Verdict::Bad(format!("the open was refused: {error}")),
+    }
+}
+
+/// The name of an error that damage may have.
+pub(crate) fn name_of(error: &OpenError) -> Option<&'static str> {
+    Some(match error {
+        OpenError::Store(StoreError::ManifestCorrupt { .. }) => "MANIFEST",
+        OpenError::Store(StoreError::CorruptLog { .. }) => "log",
+        OpenError::Store(StoreError::CorruptPack { .. }) => "pack",
+        OpenError::Store(StoreError::SegmentMissing { .. }) => "missing segment",
+        OpenError::Store(StoreError::TailUnexpected { .. }) => "tail",
+        OpenError::Store(StoreError::FormatTooNew { .. }) => "format",
+        OpenError::NoUsableCheckpoint { .. } => "checkpoint",
+        _ => return None,
+    })
 }
 
 /// Hashes of files that are shared between images: each is hashed once.

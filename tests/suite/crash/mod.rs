@@ -4,14 +4,17 @@
 //! answers. Each test lets something else go wrong with it.
 
 mod checkpoint_flips;
-mod flips;
+mod failed_syncs;
+pub(crate) mod flips;
+#[cfg(test)]
 mod flips_binary;
-mod io_faults;
-mod judge;
-mod model;
+pub(crate) mod io_faults;
+pub(crate) mod judge;
+pub(crate) mod model;
 pub(crate) mod plan;
 mod sweep;
-mod workload;
+mod upkeep;
+pub(crate) mod workload;
 
 use std::io::Write;
 

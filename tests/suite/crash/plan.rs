@@ -5,7 +5,7 @@ use portplex::checkpoint::FlatStore;
 use portplex::disk::Disk;
 use portplex::disk::sim::SimDisk;
 use portplex::facility::{AfterPowerLoss, Clock, Machine, Options, SetClock};
-use portplex::ident::BootId;
+use portplex::ident::{BootId, PortSet, Target, Transport};
 use portplex::record;
 use portplex::structure::Structure;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) ends_closed: bool,
     /// Whether all stacks allow the same ports: a smaller log.
     pub(crate) is_small: bool,
+    /// Whether history is packed and kept, and the store copied beside the writer.
+    pub(crate) packs: bool,
 }
 
 impl Plan {
@@ -40,7 +42,8 @@ impl Plan {
         Options {
             segment_size: 16 << 10,
             quarantine: Duration::from_millis(QUARANTINE_MS),
-            history_bytes: 40 << 10,
+            history_bytes: if self.packs { 1 << 20 } else { 40 << 10 },
+            pack_log_bytes: if self.packs { 12 << 10 } else { u64::MAX },
             checkpoint_at_close: self.checkpoint_every != u32::MAX,
             seed: Some(self.seed),
             // An open adds nothing of its own: states are compared whole.
@@ -76,7 +79,7 @@ pub(crate) struct State {
 }
 
 /// How far a run came.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     /// Whether `init` was acknowledged.
     pub(crate) inited: bool,
@@ -93,4 +96,27 @@ pub(crate) struct Progress {
     /// Frames, rotations and checkpoints seen.
     pub(crate) segments: u64,
     pub(crate) checkpoints: u64,
+    pub(crate) packs: u64,
+    pub(crate) backups: u64,
+    /// Copies that were called good, and were found damaged and named so when they were read next.
+    pub(crate) damaged_copies: u64,
+    /// The state that the turn under way would have led to.
+    pub(crate) unsure: Option<[u8; 32]>,
+}
+
+pub(crate) fn list(number: u64) -> Target {
+    Target::List(format!("10.1.1.{}", number + 1).parse().expect("an address"), Transport::Tcp)
+}
+
+/// Few ports, so that stacks meet. Stacks 2 and 3 share a content.
+pub(crate) fn ports(stack: usize, roll: u64) -> PortSet {
+    let mut ports = PortSet::empty();
+    ports.insert_range(1_024, 4_100);
+    if stack < 2 {
+        ports.remove_range(1_500 + 100 * stack as u16, 1_620 + 100 * stack as u16);
+    }
+    if roll < 11 {
+        ports.remove_range(3_000, 3_000 + roll as u16);
+    }
+    ports
 }

@@ -32,6 +32,7 @@ const PLAN: Plan = Plan {
     checkpoint_every: 6,
     ends_closed: true,
     is_small: false,
+    packs: false,
 };
 
 /// A calm run and everything that the sweeps count.
@@ -111,6 +112,10 @@ impl Sweep {
             }
             Verdict::Bad(what) => {
                 self.fault(place, what);
+                None
+            }
+            Verdict::Refused(what) => {
+                self.fault(place, &format!("a crash alone was taken for damage of: {what}"));
                 None
             }
         }

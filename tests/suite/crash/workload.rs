@@ -5,11 +5,11 @@
 //! which states recovery may give.
 
 use super::model::{Held, Model};
-use super::plan::{DIR, Plan, Progress, QUARANTINE_MS, State, digest, machine};
+use super::plan::{DIR, Plan, Progress, QUARANTINE_MS, State, digest, list, machine, ports};
 use crate::random::Random;
 use portplex::disk::sim::SimDisk;
 use portplex::facility::{self, CallError, Clock, Machine, Reply, SetClock, Stepper};
-use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, PortSet, ProcessId, Target, Transport};
+use portplex::ident::{BootId, ConnectorName, Identity, MachineId, PortMask, ProcessId, Target, Transport};
 use portplex::structure::{Actor, Answer, Body, Introduction, Member, Policy, PortRange, Refusal, Request, Structure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +25,7 @@ pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
 }
 
 /// Where a plan runs.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) machine: Machine,
     pub(crate) clock: Arc<SetClock>,
@@ -42,36 +43,40 @@ pub(crate) fn run_at(place: Place, plan: &Plan, note_states: bool) -> Progress {
     world.progress
 }
 
-struct Stack {
-    introduction: Introduction,
+#[derive(Clone)]
+pub(crate) struct Stack {
+    pub(crate) introduction: Introduction,
     /// The boot under which it last introduced itself.
     known_boot: BootId,
-    actor: Option<Actor>,
+    pub(crate) actor: Option<Actor>,
     has_set: bool,
-    members: BTreeMap<Target, Member>,
+    pub(crate) members: BTreeMap<Target, Member>,
     number: u32,
-    last: Option<Body>,
+    pub(crate) last: Option<Body>,
 }
 
-enum Ask {
+/// One request of a turn, before it has a number.
+pub(crate) enum Ask {
     Operator(Request),
     Connect(usize),
     Attach(usize),
     Stack { stack: usize, body: Body, is_repeat: bool },
 }
 
-struct World {
-    plan: Plan,
-    place: Place,
+/// Everybody who uses the store, and what they know.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(super) plan: Plan,
+    pub(crate) place: Place,
     dice: Random,
-    model: Model,
-    stacks: Vec<Stack>,
+    pub(crate) model: Model,
+    pub(crate) stacks: Vec<Stack>,
     note_states: bool,
-    progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl World {
-    fn new(place: Place, plan: Plan, note_states: bool) -> Self {
+    pub(crate) fn new(place: Place, plan: Plan, note_states: bool) -> Self {
         let stacks = (0..STACKS).map(|number| Stack {
             introduction: Introduction {
                 name: ConnectorName::new(&format!("SYS{number}.TCPIP")).expect("a name"),
@@ -127,38 +132,11 @@ impl World {
         stepper.close().map_err(|error| error.to_string())
     }
 
-    fn open(&mut self) -> Result<Stepper, String> {
+    pub(crate) fn open(&mut self) -> Result<Stepper, String> {
         Stepper::open(&self.place.machine, &self.place.dir, &self.plan.options()).map_err(|error| error.to_string())
     }
 
-    /// The machine goes down in order and starts again: everything written is durable, and every
-    /// quarantine that was not over starts again.
-    fn reboot(&mut self) {
-        let Some(disk) = self.place.sim.clone() else { return };
-        disk.settle();
-        let now = self.place.clock.boot_ms().0;
-        (self.place.machine, self.place.clock) = machine(&disk, 2, 500);
-        for rest in &mut self.model.resting {
-            rest.until = if rest.until > now { 500 + QUARANTINE_MS } else { 0 };
-        }
-    }
-
-    /// What the threads beside the writer do. Their failures are not the writer's, except that of
-    /// the watermark.
-    fn upkeep(&mut self, turn: u32, stepper: &Stepper) -> Result<(), String> {
-        if turn % 4 == 1 {
-            while matches!(stepper.fill_spare(), Ok(true)) {}
-        }
-        if turn % 5 == 2 {
-            stepper.sync_watermark().map_err(|error| error.to_string())?;
-        }
-        if turn % self.plan.checkpoint_every == self.plan.checkpoint_every - 1 && stepper.checkpoint().is_ok() {
-            self.progress.checkpoints += 1;
-        }
-        if self.place.sim.as_ref().is_some_and(SimDisk::is_dead) { Err("the power is cut".into()) } else { Ok(()) }
-    }
-
-    fn note(&mut self, state: &Structure) {
+    pub(crate) fn note(&mut self, state: &Structure) {
         if !self.note_states {
             return;
         }
@@ -171,12 +149,19 @@ impl World {
 
     fn turn(&mut self, stepper: &mut Stepper) -> Result<(), String> {
         let asks = self.asks();
+        self.take(&asks, stepper)
+    }
+
+    /// Hands in one batch and learns from its answers.
+    pub(crate) fn take(&mut self, asks: &[Ask], stepper: &mut Stepper) -> Result<(), String> {
         let requests = asks.iter().map(|ask| self.request(ask)).collect();
         let frames = stepper.engine().counters().frames;
         self.progress.in_flight = true;
         let replies = match stepper.turn(requests) {
             Ok(replies) => replies,
             Err(error) => {
+                // Applied before it was written: what it would have led to.
+                self.progress.unsure = Some(digest(stepper.structure()));
                 let late = stepper.turn(vec![Request::Define { target: list(9) }]);
                 if late.is_ok_and(|replies| replies.iter().any(Result::is_ok)) {
                     self.progress.faults.push("a request was acknowledged after a failed write".into());
@@ -362,6 +347,11 @@ impl World {
             Request::Define { target } if *target != list(2) => {
                 self.model.defined.insert(*target);
             }
+            Request::Delete { target } => {
+                // It goes by itself when it is empty.
+                self.model.defined.remove(target);
+                self.model.unsure.insert(*target);
+            }
             Request::MarkFailed { name, .. } => {
                 if let Some(connector) = self.model.connectors.get_mut(name.as_str()) {
                     connector.1 = true;
@@ -466,21 +456,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-fn list(number: u64) -> Target {
-    Target::List(format!("10.1.1.{}", number + 1).parse().expect("an address"), Transport::Tcp)
-}
-
-/// Few ports, so that stacks meet. Stacks 2 and 3 share a content.
-fn ports(stack: usize, roll: u64) -> PortSet {
-    let mut ports = PortSet::empty();
-    ports.insert_range(1_024, 4_100);
-    if stack < 2 {
-        ports.remove_range(1_500 + 100 * stack as u16, 1_620 + 100 * stack as u16);
-    }
-    if roll < 11 {
-        ports.remove_range(3_000, 3_000 + roll as u16);
-    }
-    ports
 }
