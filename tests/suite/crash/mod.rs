@@ -7,11 +7,11 @@ mod checkpoint_flips;
 mod flips;
 mod flips_binary;
 mod io_faults;
-mod judge;
+pub(crate) mod judge;
 mod model;
 pub(crate) mod plan;
 mod sweep;
-mod workload;
+pub(crate) mod workload;
 
 use std::io::Write;
 

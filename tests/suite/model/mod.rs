@@ -10,6 +10,7 @@ mod invent;
 mod plain;
 mod stopped;
 
+use crate::random::Random;
 use change::Made;
 use plain::{LISTS, POOL, PORT_FIRST, PORTS, Plain, Port, STACKS, Verdict};
 use portplex::ident::{BootMs, ConnectorName, GroupNumber, Lsn, StructureName, Target, Transport};
@@ -90,9 +91,24 @@ fn run(seed: u64) -> BTreeMap<&'static str, u32> {
     pair.met
 }
 
+/// One sequence that the bytes choose, and that ends with them.
+pub(crate) fn run_chosen(choices: &[u8]) {
+    let mut pair = Pair::new(0);
+    pair.chosen = Random::chosen(choices);
+    if pair.below(2) == 1 {
+        pair.set_up();
+    }
+    while pair.chosen.is_chosen() {
+        pair.step();
+        pair.compare();
+    }
+}
+
 /// The two structures, the model, and what callers remember.
 struct Pair {
     random: u64,
+    /// Choices before those of `random`, if somebody made them.
+    chosen: Random,
     real: Structure,
     shadow: Structure,
     plain: Plain,
@@ -123,6 +139,7 @@ impl Pair {
         let structure = || Structure::new(StructureName::default());
         Self {
             random: seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x5DEE_CE66,
+            chosen: Random::chosen(&[]),
             real: structure(),
             shadow: structure(),
             plain: Plain::new(),
