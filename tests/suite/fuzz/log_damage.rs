@@ -1,18 +1,24 @@
 //! Recovery from a valid log with structured damage: the exact state, a state between what was
 //! acknowledged and what was issued, or a named error. Never less.
 //!
-//! In one of the stores every frame is proven durable: there no damage may pass for a torn tail. In the
-//! other one the last frame was written and nobody was answered: it is there or it is not.
+//! In two of the stores every frame is proven durable: there no damage may pass for a torn tail. In the
+//! other two the last frame was written and nobody was answered: it is there or it is not.
 
 use super::store::{self, Store};
 use portplex::disk::sim::SimDisk;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-static STORES: LazyLock<[(Store, Vec<PathBuf>); 2]> = LazyLock::new(|| {
-    [store::acknowledged(), store::issued()].map(|store| {
-        let segments = store.disk.image().into_keys().filter(|path| path.extension().is_some_and(|end| end == "seg"));
-        let segments = segments.collect();
+static STORES: LazyLock<[(Store, Vec<PathBuf>); 4]> = LazyLock::new(|| {
+    let stores = [
+        store::acknowledged(store::lists),
+        store::issued(store::lists),
+        store::acknowledged(store::grants),
+        store::issued(store::grants),
+    ];
+    stores.map(|store| {
+        let paths = store.disk.image().into_keys();
+        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
         (store, segments)
     })
 });
@@ -21,7 +27,7 @@ static STORES: LazyLock<[(Store, Vec<PathBuf>); 2]> = LazyLock::new(|| {
 /// bytes), which value, how long.
 pub fn run(input: &[u8]) {
     let Some((which, wounds)) = input.split_first() else { return };
-    let (store, segments) = &STORES[usize::from(which & 1)];
+    let (store, segments) = &STORES[usize::from(which & 1) + if which & 7 < 6 { 0 } else { 2 }];
     let disk = store.disk.fork();
     for wound in wounds.chunks_exact(6).take(4) {
         hurt(&disk, segments, wound);

@@ -5,7 +5,7 @@ use portplex::checkpoint::FlatStore;
 use portplex::disk::sim::{Loss, SimDisk};
 use portplex::facility::{Machine, OpenError, Options, SetClock, Stepper, inspect};
 use portplex::ident::{BootId, ConnectorName, Identity, Lsn, PortSet, Target, Transport};
-use portplex::structure::{Actor, Answer, Body, Introduction, Member, Request, Structure};
+use portplex::structure::{Actor, Answer, Body, Introduction, Member, Policy, Request, Structure};
 use portplex::wal::constants::BLOCK_SIZE;
 use portplex::wal::segment::SegmentHeader;
 use portplex::wal::{self, ChainEnd, Manifest};
@@ -66,8 +66,11 @@ pub fn read(disk: &SimDisk) -> Result<Structure, OpenError> {
     inspect(&machine(disk), Path::new(DIR)).map(|inspected| inspected.structure)
 }
 
+/// What a store has behind it.
+pub type Work = fn() -> (Stepper, SimDisk, Request);
+
 /// A store whose every frame was acknowledged and is proven durable.
-pub fn acknowledged() -> Store {
+pub fn acknowledged(work: Work) -> Store {
     let (facility, disk, _) = work();
     let structure = copy(facility.structure());
     drop(facility);
@@ -76,7 +79,7 @@ pub fn acknowledged() -> Store {
 
 /// A store whose last frame was written, and whose watermark says so of the one before only: the power
 /// went before anybody was answered.
-pub fn issued() -> Store {
+pub fn issued(work: Work) -> Store {
     for change in 0.. {
         let (mut facility, disk, last) = work();
         let structure = copy(facility.structure());
@@ -94,7 +97,7 @@ pub fn issued() -> Store {
 
 /// A store with two checkpoints and some log above them.
 pub fn checkpointed() -> Store {
-    let (mut facility, disk, last) = work();
+    let (mut facility, disk, last) = grants();
     facility.checkpoint().expect("a checkpoint");
     facility.turn(vec![last]).expect("the disk works");
     let extra = Target::List("10.1.1.2".parse().expect("an address"), Transport::Tcp);
@@ -112,18 +115,34 @@ fn copy(structure: &Structure) -> Structure {
     Structure::import(structure.items().collect::<Vec<_>>().into_iter()).expect("the items make a structure")
 }
 
-/// A facility that has worked a while, and a request that it would answer with a grant.
-fn work() -> (Stepper, SimDisk, Request) {
+fn new() -> (Stepper, SimDisk) {
     let disk = SimDisk::new();
-    let mut facility = Stepper::open(&machine(&disk), Path::new(DIR), &options()).expect("a new store opens");
+    let facility = Stepper::open(&machine(&disk), Path::new(DIR), &options()).expect("a new store opens");
+    (facility, disk)
+}
+
+/// Lists and a stack in them, but no allowable set, whose 8 KiB take most of a recovery's time: most inputs
+/// are tried on this one. The request would make another list.
+pub fn lists() -> (Stepper, SimDisk, Request) {
+    let (mut facility, disk) = new();
+    let list = |number: u8| Target::List(format!("10.1.1.{number}").parse().expect("an address"), Transport::Tcp);
+    let actor = connect(&mut facility);
     let mut number = 0;
-    let introduction = Introduction {
-        name: ConnectorName::new("A").expect("a name"),
-        identity: Identity::default(),
-        promise_ms: 0,
-        enforced: false,
-    };
-    let Answer::Connected(actor) = ask(&mut facility, Request::Connect(introduction)) else { panic!("connects") };
+    for target in (1..4).map(list) {
+        ask(&mut facility, Request::Define { target });
+        stack(&mut facility, actor, &mut number, Body::Join { target });
+    }
+    let policy = Policy { quota: 640, ..Policy::default() };
+    ask(&mut facility, Request::SetPolicy { target: list(2), policy });
+    ask(&mut facility, Request::Delete { target: list(3) });
+    (facility, disk, Request::Define { target: list(4) })
+}
+
+/// Grants, some given back. The request would be answered with another one.
+pub fn grants() -> (Stepper, SimDisk, Request) {
+    let (mut facility, disk) = new();
+    let actor = connect(&mut facility);
+    let mut number = 0;
     let mut ports = PortSet::empty();
     ports.insert_range(1_024, 65_535);
     stack(&mut facility, actor, &mut number, Body::SetAllowable { transport: Transport::Tcp, ports });
@@ -137,6 +156,17 @@ fn work() -> (Stepper, SimDisk, Request) {
     let body = Body::Acquire { member: joined.member, at_least: 1, at_most: 1 };
     let last = Request::Stack { actor, number: number + 1, lowest: number + 1, body };
     (facility, disk, last)
+}
+
+fn connect(facility: &mut Stepper) -> Actor {
+    let introduction = Introduction {
+        name: ConnectorName::new("A").expect("a name"),
+        identity: Identity::default(),
+        promise_ms: 0,
+        enforced: false,
+    };
+    let Answer::Connected(actor) = ask(facility, Request::Connect(introduction)) else { panic!("connects") };
+    actor
 }
 
 fn take_and_give_back(facility: &mut Stepper, actor: Actor, number: &mut u32, member: Member, round: u16) {

@@ -8,7 +8,8 @@ use portplex::wal::constants::{BLOCK_SIZE, WATERMARK};
 use std::path::Path;
 use std::sync::LazyLock;
 
-static STORES: LazyLock<[Store; 2]> = LazyLock::new(|| [store::acknowledged(), store::issued()]);
+static STORES: LazyLock<[Store; 2]> =
+    LazyLock::new(|| [store::acknowledged(store::lists), store::issued(store::grants)]);
 /// A slot that is made from fields takes so many bytes of the input.
 const FIELDS: usize = 24;
 
