@@ -46,7 +46,8 @@ fn an_agent_stopped_past_its_deadline_attaches_before_it_hands_out_a_port_and_no
     let _service = site.serve();
     let agent = site.agent(NAME, &["--promise-ms", "2000"]);
     let _other = site.agent(OTHER, &["--promise-ms", "2000"]);
-    (site.attached(NAME), site.attached(OTHER));
+    site.attached(NAME);
+    site.attached(OTHER);
     let mut program = site.program(NAME);
     let mine: BTreeSet<u16> = (0..100).map(|_| program.bind(&site.dvipa)).collect();
     let sockets: Vec<TcpListener> =

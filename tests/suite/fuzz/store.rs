@@ -172,7 +172,7 @@ fn connect(facility: &mut Stepper) -> Actor {
 fn take_and_give_back(facility: &mut Stepper, actor: Actor, number: &mut u32, member: Member, round: u16) {
     let body = Body::Acquire { member, at_least: 1, at_most: 2 };
     let Answer::Granted(grants) = stack(facility, actor, number, body) else { panic!("granted") };
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let (group, grant, mask) = (grants[0].group, grants[0].lsn, grants[0].mask);
         stack(facility, actor, number, Body::Release { member, group, grant, mask });
     }
