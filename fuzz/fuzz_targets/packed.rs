@@ -1,10 +1,4 @@
-//! A pack from arbitrary bytes: never a panic, never more memory than its index may claim, and what can
-//! be read has one form.
+//! See `tests/suite/fuzz/packed.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use portplex::wal::pack::probe;
-
-fuzz_target!(|input: &[u8]| {
-    let _ = probe(input);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| portplex_fuzz::fuzz::packed::run(input));

@@ -1,14 +1,4 @@
-//! Records from arbitrary bytes: what decodes encodes to the same bytes again.
+//! See `tests/suite/fuzz/record.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use portplex::record;
-
-fuzz_target!(|input: &[u8]| {
-    let Some((count, payload)) = input.split_first() else { return };
-    if let Ok(events) = record::decode_all(payload, u32::from(*count)) {
-        let mut again = Vec::new();
-        events.iter().for_each(|event| record::encode(event, &mut again));
-        assert_eq!(again, payload, "the encoding is canonical");
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| portplex_fuzz::fuzz::record::run(input));

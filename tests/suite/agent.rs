@@ -3,6 +3,7 @@
 mod examples;
 mod outages;
 mod outside;
+mod paused;
 mod programs;
 
 use serde_json::{Value, json};

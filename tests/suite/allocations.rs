@@ -1,5 +1,4 @@
-//! Counts allocations of one thread, and what it has at most. The allocator is the system's, with
-//! counters.
+//! Counts and measures allocations of one thread. The allocator is the system's, with a counter.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
@@ -10,20 +9,25 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
-    /// Bytes allocated less bytes given back, and the most that this ever was.
-    static BYTES: Cell<[i64; 2]> = const { Cell::new([0, 0]) };
+    /// The largest one since it was set to 0, in bytes.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that this thread took and did not give back; below 0 if it gives back what others took.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+    static LIVE_MAX: Cell<i64> = const { Cell::new(0) };
 }
 
-fn count(bytes: usize) {
+fn count(size: usize) {
     // A thread that is ending has no counter any more.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-    add(bytes as i64);
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+    live(size, 0);
 }
 
-fn add(bytes: i64) {
-    let _ = BYTES.try_with(|counter| {
-        let [now, most] = counter.get();
-        counter.set([now + bytes, most.max(now + bytes)]);
+fn live(more: usize, less: usize) {
+    let change = i64::try_from(more).unwrap_or(i64::MAX / 4) - i64::try_from(less).unwrap_or(i64::MAX / 4);
+    let _ = LIVE.try_with(|live| {
+        live.set(live.get() + change);
+        let _ = LIVE_MAX.try_with(|most| most.set(most.get().max(live.get())));
     });
 }
 
@@ -36,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        add(-(layout.size() as i64));
+        live(0, layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -48,8 +52,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        live(0, layout.size());
         count(size);
-        add(-(layout.size() as i64));
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -65,22 +69,34 @@ pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (value, COUNT.get() - before)
 }
 
-/// What `work` returns, and how many bytes this thread had allocated in it at most. What zstd, which is
-/// C, takes for itself is not in it.
-pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, i64) {
-    let [before, _] = BYTES.get();
-    BYTES.set([before, before]);
+/// How much memory work took, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// In one piece.
+    pub(crate) largest: usize,
+    /// In all at the same time.
+    pub(crate) peak: usize,
+}
+
+/// What `work` returns, and how much memory this thread took in it.
+pub(crate) fn memory_during<T>(work: impl FnOnce() -> T) -> (T, Memory) {
+    let before = LIVE.get();
+    LARGEST.set(0);
+    LIVE_MAX.set(before);
     let value = work();
-    let [_, most] = BYTES.get();
-    (value, most - before)
+    let peak = usize::try_from(LIVE_MAX.get() - before).expect("a peak is no less than where it began");
+    (value, Memory { largest: LARGEST.get(), peak })
 }
 
 #[test]
-fn the_most_bytes_at_a_time_are_counted_and_not_their_sum() {
-    let (_, most) = peak_of(|| (0..10).for_each(|_| drop(std::hint::black_box(vec![0_u8; 1_000]))));
-    assert_eq!(most, 1_000);
-    let (_, most) = peak_of(|| drop(std::hint::black_box([vec![0_u8; 1_000], vec![0_u8; 500]])));
-    assert_eq!(most, 1_500);
+fn memory_is_measured() {
+    let (kept, memory) = memory_during(|| {
+        drop(std::hint::black_box(vec![1_u8; 10_000]));
+        std::hint::black_box(vec![1_u8; 6_000])
+    });
+    assert_eq!((kept.len(), memory.largest, memory.peak), (6_000, 10_000, 10_000));
+    let (_, memory) = memory_during(|| (vec![1_u8; 100], vec![1_u8; 50]));
+    assert_eq!((memory.largest, memory.peak), (100, 150));
 }
 
 #[test]

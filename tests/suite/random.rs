@@ -1,12 +1,26 @@
 //! Random choices that repeat: the same seed makes the same ones in every release.
 
-/// A source of numbers: splitmix64.
+/// A source of numbers: splitmix64, after the numbers that somebody chose.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    /// Chosen bytes that are left, the next one last.
+    chosen: Vec<u8>,
+}
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, chosen: Vec::new() }
+    }
+
+    /// Each byte makes one number, as long as there are some.
+    pub(crate) fn chosen(bytes: &[u8]) -> Self {
+        Self { state: bytes.len() as u64, chosen: bytes.iter().rev().copied().collect() }
+    }
+
+    /// Whether chosen bytes are left.
+    pub(crate) fn is_chosen(&self) -> bool {
+        !self.chosen.is_empty()
     }
 
     /// From the environment's `PORTPLEX_SEED`, else from `default`; the seed is printed.
@@ -17,8 +31,11 @@ impl Random {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        if let Some(byte) = self.chosen.pop() {
+            return u64::from(byte) * 0x0101_0101_0101_0101;
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

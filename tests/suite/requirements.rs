@@ -10,8 +10,10 @@ use std::process::{Command, Stdio};
 /// Something that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// Root, loop devices, mkfs.ext4 and mount.
+    /// Root, loop devices, mkfs.ext4, mount and python3.
     Loop,
+    /// The same with mkfs.xfs, and a kernel that has xfs.
+    Xfs,
     /// strace, and being allowed to trace one's own children.
     Strace,
     /// Root, `ip` that makes network namespaces, and python3.
@@ -26,6 +28,7 @@ impl Requirement {
     const fn name(self) -> &'static str {
         match self {
             Self::Loop => "loop",
+            Self::Xfs => "xfs",
             Self::Strace => "strace",
             Self::Netns => "netns",
             Self::Systemd => "systemd",
@@ -36,10 +39,13 @@ impl Requirement {
     /// Why it cannot be used here.
     fn lack(self) -> Option<&'static str> {
         match self {
-            Self::Loop if !rustix::process::geteuid().is_root() => Some("not root"),
-            Self::Loop if !Path::new("/dev/loop-control").exists() => Some("no loop devices"),
+            Self::Loop | Self::Xfs if !rustix::process::geteuid().is_root() => Some("not root"),
+            Self::Loop | Self::Xfs if !Path::new("/dev/loop-control").exists() => Some("no loop devices"),
             Self::Loop if !runs("mkfs.ext4", &["-V"]) => Some("no mkfs.ext4"),
-            Self::Loop if !runs("mount", &["-V"]) || !runs("umount", &["-V"]) => Some("no mount"),
+            Self::Xfs if !runs("mkfs.xfs", &["-V"]) => Some("no mkfs.xfs (xfsprogs)"),
+            Self::Xfs if !kernel_has("xfs") => Some("the kernel has no xfs"),
+            Self::Loop | Self::Xfs if !runs("mount", &["-V"]) || !runs("umount", &["-V"]) => Some("no mount"),
+            Self::Loop | Self::Xfs if !runs("python3", &["-V"]) => Some("no python3"),
             Self::Strace if !runs("strace", &["-o", "/dev/null", "true"]) => Some("strace does not run"),
             Self::Netns if !rustix::process::geteuid().is_root() => Some("not root"),
             Self::Netns if !runs("ip", &["-V"]) => Some("no ip (iproute2)"),
@@ -47,7 +53,7 @@ impl Requirement {
             Self::Netns if !runs("unshare", &["-n", "true"]) => Some("no network namespaces here"),
             Self::Systemd if !runs("systemd-analyze", &["--version"]) => Some("no systemd-analyze"),
             Self::Promtool if !runs("promtool", &["--version"]) => Some("no promtool"),
-            Self::Loop | Self::Strace | Self::Netns | Self::Systemd | Self::Promtool => None,
+            Self::Loop | Self::Xfs | Self::Strace | Self::Netns | Self::Systemd | Self::Promtool => None,
         }
     }
 }
@@ -72,6 +78,14 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "\n{line}");
 }
 
+/// Notes how much a long run did: one JSON line more in the file that `PORTPLEX_COUNTERS` names.
+pub(crate) fn count(what: &str, times: u64) {
+    let Ok(path) = std::env::var("PORTPLEX_COUNTERS") else { return };
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let line = format!("{{\"{what}\":{times}}}\n");
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("PORTPLEX_COUNTERS is a file");
+}
+
 /// The seed of a test: `PORTPLEX_SEED`, or another one each time; said, so that a run can be repeated.
 pub(crate) fn seed(test: &str) -> u64 {
     let given = std::env::var("PORTPLEX_SEED").ok();
@@ -86,6 +100,12 @@ pub(crate) fn seed(test: &str) -> u64 {
 fn clock_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     now.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec.unsigned_abs())
+}
+
+/// Whether the kernel has a file system, or can load it.
+fn kernel_has(file_system: &str) -> bool {
+    let has = || std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains(file_system));
+    has() || runs("modprobe", &[file_system]) && has()
 }
 
 fn runs(command: &str, arguments: &[&str]) -> bool {

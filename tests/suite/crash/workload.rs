@@ -19,9 +19,14 @@ const STACKS: usize = 4;
 
 /// Runs the plan on an empty simulated disk until it is done or fails.
 pub(crate) fn run(disk: &SimDisk, plan: &Plan, note_states: bool) -> Progress {
+    run_chosen(disk, plan, Random::new(plan.seed), note_states)
+}
+
+/// As [`run`], with choices that are not the seed's.
+pub(crate) fn run_chosen(disk: &SimDisk, plan: &Plan, dice: Random, note_states: bool) -> Progress {
     let (machine, clock) = machine(disk, 1, 10_000);
     let place = Place { machine, clock, dir: PathBuf::from(DIR), sim: Some(disk.clone()) };
-    run_at(place, plan, note_states)
+    live(World::new(place, *plan, dice, note_states))
 }
 
 /// Where a plan runs.
@@ -36,7 +41,10 @@ pub(crate) struct Place {
 
 /// As [`run`], anywhere.
 pub(crate) fn run_at(place: Place, plan: &Plan, note_states: bool) -> Progress {
-    let mut world = World::new(place, *plan, note_states);
+    live(World::new(place, *plan, Random::new(plan.seed), note_states))
+}
+
+fn live(mut world: World) -> Progress {
     if let Err(error) = world.live() {
         world.progress.error = Some(error);
     }
@@ -76,7 +84,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(place: Place, plan: Plan, note_states: bool) -> Self {
+    pub(crate) fn new(place: Place, plan: Plan, dice: Random, note_states: bool) -> Self {
         let stacks = (0..STACKS).map(|number| Stack {
             introduction: Introduction {
                 name: ConnectorName::new(&format!("SYS{number}.TCPIP")).expect("a name"),
@@ -94,7 +102,7 @@ impl World {
         Self {
             plan,
             place,
-            dice: Random::new(plan.seed),
+            dice,
             model: Model { unsure: [list(2)].into(), ..Model::default() },
             stacks: stacks.collect(),
             note_states,

@@ -1,6 +1,6 @@
 //! A file system in a file: made, mounted through a loop device, cut off in the middle of its work.
 
-use crate::requirements::say;
+use crate::requirements::{Requirement, say};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,32 @@ use std::time::Duration;
 /// How often an image is read until two readings agree.
 const READINGS_MAX: usize = 5;
 
-/// A file with an ext4 in it.
+/// What is in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileSystem {
+    Ext4,
+    Xfs,
+}
+
+impl FileSystem {
+    /// What a test needs of the machine to have one.
+    pub(crate) const fn requirement(self) -> Requirement {
+        match self {
+            Self::Ext4 => Requirement::Loop,
+            Self::Xfs => Requirement::Xfs,
+        }
+    }
+
+    /// The smallest size for tests, in bytes.
+    pub(crate) const fn size(self) -> u64 {
+        match self {
+            Self::Ext4 => 24 << 20,
+            Self::Xfs => 32 << 20,
+        }
+    }
+}
+
+/// A file with a file system in it.
 pub(crate) struct Image(PathBuf);
 
 impl Image {
@@ -22,6 +47,20 @@ impl Image {
         File::create(&path).and_then(|file| file.set_len(size)).expect("a file for the image");
         let usual = ["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
         command("mkfs.ext4", &[&usual[..], options, &[text(&path)]].concat());
+        Self(path)
+    }
+
+    /// A file system of its smallest size.
+    pub(crate) fn of(file_system: FileSystem, path: PathBuf) -> Self {
+        if file_system == FileSystem::Ext4 {
+            return Self::make(path, file_system.size());
+        }
+        File::create(&path).and_then(|file| file.set_len(file_system.size())).expect("a file for the image");
+        // Younger versions make none below 300 MB unless they are told that it is for tests.
+        let words = ["-q", "-f", "--unsupported", text(&path)];
+        if !Command::new("mkfs.xfs").args(words).output().is_ok_and(|output| output.status.success()) {
+            command("mkfs.xfs", &["-q", "-f", text(&path)]);
+        }
         Self(path)
     }
 
@@ -41,18 +80,40 @@ impl Image {
     }
 
     pub(crate) fn mount(&self, dir: &Path) -> Mounted {
+        self.mount_with(dir, "loop,noatime")
+    }
+
+    /// Mounts the copy of an image whose original is mounted too: xfs takes no identifier twice.
+    pub(crate) fn mount_copy(&self, file_system: FileSystem, dir: &Path) -> Mounted {
+        self.mount_with(dir, if file_system == FileSystem::Xfs { "loop,noatime,nouuid" } else { "loop,noatime" })
+    }
+
+    fn mount_with(&self, dir: &Path, options: &str) -> Mounted {
         fs::create_dir_all(dir).expect("a mount point");
-        command("mount", &["-o", "loop,noatime", text(&self.0), text(dir)]);
+        command("mount", &["-o", options, text(&self.0), text(dir)]);
         Mounted(dir.to_owned())
     }
 }
 
-/// An image while it is mounted; the loop device goes with the mount.
+/// A file system while it is mounted; the loop device goes with the mount.
 pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
+    /// A file system in memory that has so much room, in bytes.
+    pub(crate) fn in_memory(dir: &Path, size: u64) -> Self {
+        fs::create_dir_all(dir).expect("a mount point");
+        command("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", text(dir)]);
+        Self(dir.to_owned())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// How many bytes are free.
+    pub(crate) fn free(&self) -> u64 {
+        let found = rustix::fs::statvfs(&self.0).expect("a file system says how much is free");
+        found.f_bavail * found.f_frsize
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) use process::run;
 pub(crate) use process::run_well;
 
 use crate::random::Random;
-use crate::requirements::{say, seed};
+use crate::requirements::{count, say, seed};
 use place::Place;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -88,6 +88,7 @@ fn what_was_acknowledged_survives_kills_at_random_moments_on_one_store() {
     }
     let (held, counts) = (store.model.held(), store.model.counts);
     say(&format!("kills on one store: {killed} of {rounds} runs killed, {held} grants held at the end, {counts:?}"));
+    count("kills", killed);
     assert!(killed * 10 >= rounds * 9, "most runs end by the kill: {killed} of {rounds}");
     assert!(counts.grants > rounds, "the exercise works: {counts:?}");
     assert!(counts.settled > 0 || rounds < 200, "some kills fall between a sync and its answer: {counts:?}");
@@ -110,6 +111,7 @@ fn a_kill_never_leads_to_a_refused_open() {
         "kills everywhere: {killed} on {stores} stores; inside init {init}, recovery {recovery}, \
          rotation {rotation}, checkpoint {checkpoint}"
     ));
+    count("kills", killed);
     let least = if kills >= 1_000 { 50 } else { (kills / 30).max(1) };
     for (name, count) in [("init", init), ("recovery", recovery), ("rotation", rotation), ("checkpoint", checkpoint)] {
         assert!(count >= least, "only {count} kills fell inside {name}, {least} are needed");

@@ -9,6 +9,9 @@ use portplex::structure::{Actor, Body, Introduction, Policy, PortRange, Request}
 
 impl Pair {
     pub(super) fn next(&mut self) -> u64 {
+        if self.chosen.is_chosen() {
+            return self.chosen.next();
+        }
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) >> 16

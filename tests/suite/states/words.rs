@@ -169,7 +169,7 @@ impl Life {
     fn new(disk: &SimDisk) -> Self {
         let (machine, clock) = machine(disk, 1, 10_000);
         let place = Place { machine, clock, dir: PathBuf::from(DIR), sim: Some(disk.clone()) };
-        let world = World::new(place, PLAN, false);
+        let world = World::new(place, PLAN, Random::new(PLAN.seed), false);
         Self { disk: disk.clone(), world, stepper: None, states: Vec::new(), turns: Vec::new(), inited_at: 0 }
     }
 

@@ -3,7 +3,7 @@
 use super::forged::{History, PORT};
 use super::gone::{Small, Stack};
 use super::{ask_in, is};
-use crate::allocations::peak_of;
+use crate::allocations::memory_during;
 use crate::cli::{bytes_of, dump, expect};
 use portplex::disk::RealDisk;
 use portplex::facility::past::{Roster, forge_history};
@@ -256,7 +256,7 @@ fn without_a_checkpoint_and_without_its_beginning_a_log_is_refused_and_left_as_i
 }
 
 /// What packing so many frames of 8 KiB needs at most, in bytes.
-fn peak_of_packing(frames: u16) -> i64 {
+fn peak_of_packing(frames: u16) -> usize {
     let small = Small::packing(8 << 30, u64::MAX);
     let sys1 = small.stack("SYS1");
     for port in 0..frames {
@@ -272,11 +272,11 @@ fn peak_of_packing(frames: u16) -> i64 {
     let packed = u64::from(frames) * 8_192;
     let run = PackRun::next(&manifest, packed).expect("there is so much");
     let mut roster = Roster::new(true);
-    let (made, most) = peak_of(|| wal::pack::make(&RealDisk, dir, &manifest, &run, &mut roster, &mut |_| true));
+    let (made, memory) = memory_during(|| wal::pack::make(&RealDisk, dir, &manifest, &run, &mut roster, &mut |_| true));
     made.expect("packed and compared");
     drop(kept);
-    println!("{packed} bytes of segments: {most} bytes at most");
-    most
+    println!("{packed} bytes of segments: {} bytes at most", memory.peak);
+    memory.peak
 }
 
 #[test]
