@@ -110,7 +110,8 @@ fn floor(table: &mut Table, length: Duration) -> Floor {
 /// Callers that each wait for each answer.
 fn by_callers(table: &mut Table, floor: &Floor, callers: u32, each: u64) {
     let lists = u32::try_from(each.div_ceil(GROUPS)).expect("few");
-    run(table, floor, &format!("{callers} callers"), callers, lists, |asker, taken| asker.take(each, 1, taken));
+    let name = if callers == 1 { "1 caller".to_owned() } else { format!("{callers} callers") };
+    run(table, floor, &name, callers, lists, |asker, taken| asker.take(each, 1, taken));
 }
 
 /// One thread with many requests on their way.
