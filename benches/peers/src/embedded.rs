@@ -14,7 +14,7 @@ struct Embedded(Arc<LocalFacility>);
 struct Stack {
     connection: Connection,
     members: Vec<Member>,
-    held: Option<Grant>,
+    held: Vec<Grant>,
 }
 
 pub fn start(dir: &Path) -> Result<Box<dyn Peer>, String> {
@@ -43,8 +43,9 @@ pub fn stack(facility: Arc<dyn Facility>, number: u32) -> Box<dyn Caller> {
     let mut ports = PortSet::empty();
     ports.insert_range(1_024, 65_535);
     connection.set_allowable(Transport::Tcp, ports).expect("set");
-    let members = (0..DVIPAS).map(|dvipa| connection.join(target(dvipa)).expect("joined").value.member).collect();
-    Box::new(Stack { connection, members, held: None })
+    let joins: Vec<_> = (0..DVIPAS).map(|dvipa| connection.submit_join(target(dvipa))).collect();
+    let members = joins.into_iter().map(|join| join.wait().expect("joined").value.member).collect();
+    Box::new(Stack { connection, members, held: Vec::new() })
 }
 
 /// The list of a DVIPA.
@@ -62,13 +63,15 @@ impl Caller for Stack {
         let granted = self.connection.acquire(self.members[usize::from(dvipa)], 1, 1).expect("a free group");
         let grant = granted.value[0];
         assert_eq!(grant.mask.count(), 64, "a whole group");
-        self.held = Some(grant);
+        self.held.push(grant);
         grant.group.number()
     }
 
-    fn give(&mut self, _dvipa: u16, group: u16) {
-        let grant = self.held.take().expect("one was taken");
-        assert_eq!(grant.group.number(), group);
+    fn give(&mut self, dvipa: u16, group: u16) {
+        let member = self.members[usize::from(dvipa)];
+        let is_meant = |grant: &Grant| grant.member == member && grant.group.number() == group;
+        let at = self.held.iter().position(is_meant).expect("it was taken");
+        let grant = self.held.swap_remove(at);
         self.connection.release(grant.member, grant.group, grant.lsn, grant.mask).expect("its own group");
     }
 }

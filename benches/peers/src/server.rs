@@ -1,7 +1,6 @@
 //! A server that is started for one run, and stopped with it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -19,8 +18,7 @@ pub struct Server {
 impl Server {
     /// Starts it, and waits until something listens there.
     pub fn start(command: &mut Command, address: SocketAddr) -> Result<Self, String> {
-        // A process group of its own: what it starts goes with it.
-        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = started.map_err(|error| format!("did not start: {error}"))?;
         let mut server = Self { child, address };
         for _ in 0..LOOKS {
@@ -39,8 +37,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A polite end first, so that it takes its own children with it.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         for _ in 0..100 {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

@@ -1,6 +1,7 @@
 //! The work, and the check that no group is in two hands.
 
 use crate::figures::{now, quantile, rate, since};
+use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -14,6 +15,9 @@ pub const GROUP_FIRST: u16 = 16;
 /// Behind the last group of a DVIPA.
 pub const GROUP_END: u16 = 1_024;
 
+/// Groups that a caller holds at a time.
+const IN_HAND: usize = 4;
+
 /// What keeps who has which group.
 pub trait Peer: Sync {
     /// One caller, with a connection of its own where there are connections. Numbers begin at 1 and
@@ -24,12 +28,12 @@ pub trait Peer: Sync {
     fn held(&self) -> u64;
 }
 
-/// Somebody who takes groups and gives them back, one at a time.
+/// Somebody who takes groups and gives them back, and waits for each answer.
 pub trait Caller: Send {
     /// Durably takes the next free group of a DVIPA.
     fn take(&mut self, dvipa: u16) -> u16;
 
-    /// Durably gives back what it took last.
+    /// Durably gives back what it took.
     fn give(&mut self, dvipa: u16, group: u16);
 }
 
@@ -77,21 +81,31 @@ pub fn measure(peer: &dyn Peer, callers: u32, length: Duration) -> Measured {
     Measured { per_second, p50: quantile(&mut times, 500), p99: quantile(&mut times, 990) }
 }
 
-/// The ns of each take.
+/// The ns of each take. What is taken stays in hand for a while, so that a group that was given twice is
+/// in two hands long enough to be seen.
 fn turns(mut caller: Box<dyn Caller>, number: u32, in_hand: &[AtomicU32], stop: &AtomicBool) -> Vec<u64> {
-    let mut times = Vec::new();
+    let word = |dvipa: u16, group: u16| &in_hand[usize::from(dvipa) * usize::from(GROUP_END) + usize::from(group)];
+    let (mut times, mut held) = (Vec::new(), VecDeque::new());
     let mut dvipa = (number % u32::from(DVIPAS)) as u16;
-    while !stop.load(Ordering::SeqCst) {
+    loop {
+        let stopped = stop.load(Ordering::SeqCst);
+        while held.len() > if stopped { 0 } else { IN_HAND - 1 } {
+            let Some((dvipa, group)) = held.pop_front() else { break };
+            // Before it is given back: from then on it may be another's.
+            let owner = word(dvipa, group).swap(0, Ordering::SeqCst);
+            assert_eq!(owner, number, "group {group} of DVIPA {dvipa} changed hands");
+            caller.give(dvipa, group);
+        }
+        if stopped {
+            return times;
+        }
         dvipa = (dvipa + 1) % DVIPAS;
         let asked = now();
         let group = caller.take(dvipa);
         times.push(since(asked));
         assert!((GROUP_FIRST..GROUP_END).contains(&group), "there is no group {group}");
-        let word = &in_hand[usize::from(dvipa) * usize::from(GROUP_END) + usize::from(group)];
-        assert_eq!(word.swap(number, Ordering::SeqCst), 0, "group {group} of DVIPA {dvipa} in two hands");
-        // Before it is given back: from then on it may be another's.
-        assert_eq!(word.swap(0, Ordering::SeqCst), number, "group {group} of DVIPA {dvipa} changed hands");
-        caller.give(dvipa, group);
+        let owner = word(dvipa, group).swap(number, Ordering::SeqCst);
+        assert_eq!(owner, 0, "group {group} of DVIPA {dvipa} in two hands");
+        held.push_back((dvipa, group));
     }
-    times
 }
