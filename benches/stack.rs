@@ -8,23 +8,19 @@
 
 #[path = "../tests/suite/allocations.rs"]
 mod allocations;
+mod figures;
+mod host;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use portplex::facility::{self, LocalFacility};
-use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, ProcessId};
-use portplex::profile::parse;
-use portplex::stack::{Options, Refill, Stack, Tuple};
+use figures::now;
+use host::{ADDRESS, Host};
+use portplex::ident::Dvipa;
+use portplex::stack::Tuple;
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
-
-const ADDRESS: &str = "10.1.1.1";
-
-/// Groups in hand.
-const GROUPS: u16 = 64;
+use std::time::Duration;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -36,19 +32,19 @@ fn main() {
 fn binds(criterion: &mut Criterion) {
     let dvipa: Dvipa = ADDRESS.parse().expect("an address");
     let mut group = criterion.benchmark_group("bind");
-    let scene = Scene::start(0);
-    scene.check(dvipa);
+    let host = Host::start(0);
+    host.check(dvipa);
     group.bench_function("one thread", |b| {
-        b.iter(|| scene.stack.release(black_box(scene.stack.bind(dvipa, 0).expect("in hand"))));
+        b.iter(|| host.stack.release(black_box(host.stack.bind(dvipa, 0).expect("in hand"))));
     });
-    let promised = Scene::start(30_000_000);
+    let promised = Host::start(30_000_000);
     promised.check(dvipa);
     group.bench_function("one thread, lease promised", |b| {
         b.iter(|| promised.stack.release(black_box(promised.stack.bind(dvipa, 0).expect("in hand"))));
     });
     for threads in [2, 4] {
         group.bench_function(BenchmarkId::new("threads", threads), |b| {
-            b.iter_custom(|turns| scene.contended(dvipa, threads, turns));
+            b.iter_custom(|turns| host.contended(dvipa, threads, turns));
         });
     }
     group.bench_function("kernel, bind(0) and close", |b| {
@@ -70,13 +66,13 @@ fn connects(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("connect");
     group.throughput(Throughput::Elements(1));
     let far = |number: u16| SocketAddr::from(([203, 0, 113, 7], 1_024 + number));
-    let scene = Scene::start(0);
+    let host = Host::start(0);
     group.bench_function("fresh port", |b| {
-        b.iter(|| scene.stack.close(scene.stack.connect(dvipa, black_box(far(1))).expect("in hand")));
+        b.iter(|| host.stack.close(host.stack.connect(dvipa, black_box(far(1))).expect("in hand")));
     });
 
     // Nearly every port has connections to 50 destinations: the 51st shares them.
-    let shared = Scene::start(0);
+    let shared = Host::start(0);
     let mut held: Vec<_> = Vec::new();
     while shared.stack.usage()[0].free > 20 {
         held.push(shared.stack.bind(dvipa, 0).expect("in hand"));
@@ -98,34 +94,13 @@ fn connects(criterion: &mut Criterion) {
     group.finish();
 }
 
-struct Scene {
-    stack: Stack,
-    _store: tempfile::TempDir,
+/// What this bench does with a host.
+trait Checked {
+    fn check(&self, dvipa: Dvipa);
+    fn contended(&self, dvipa: Dvipa, threads: u64, turns: u64) -> Duration;
 }
 
-impl Scene {
-    fn start(promise_ms: u64) -> Self {
-        let store = tempfile::tempdir().expect("a directory");
-        let options = facility::Options { create: true, ..facility::Options::default() };
-        let facility = Arc::new(LocalFacility::open(store.path(), &options).expect("an empty store"));
-        let text = format!(
-            "TCPCONFIG TIMEWAITINTERVAL 0
-             VIPADYNAMIC VIPADEFINE 255.255.255.0 {ADDRESS}
-             VIPADISTRIBUTE SYSPLEXPORTS {ADDRESS} PORT 4035 DESTIP ALL ENDVIPADYNAMIC"
-        );
-        let identity = Identity { machine: MachineId(1), boot: BootId(1), process: ProcessId(1) };
-        let refill = Refill { groups_min: GROUPS, at_once_max: GROUPS, ..Refill::default() };
-        let options = Options { promise_ms, refill, ..Options::default() };
-        let name = ConnectorName::new("SYS1").expect("a name");
-        let started = Stack::start(facility, name, parse(text.as_bytes()).0, identity, options);
-        let stack = started.expect("the stack starts").0;
-        while stack.usage()[0].grants < u32::from(GROUPS) {
-            stack.tick();
-            thread::yield_now();
-        }
-        Self { stack, _store: store }
-    }
-
+impl Checked for Host {
     /// No port twice, none of them lost, and no allocation.
     fn check(&self, dvipa: Dvipa) {
         let mut in_use = vec![false; 1 << 16];
@@ -169,9 +144,4 @@ impl Scene {
         run(2_000, true);
         run(turns, false)
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn now() -> Instant {
-    Instant::now()
 }

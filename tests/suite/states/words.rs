@@ -4,6 +4,7 @@
 use crate::crash::model::Model;
 use crate::crash::plan::{DIR, Plan, QUARANTINE_MS, State, list, machine};
 use crate::crash::workload::{Ask, Place, World};
+use crate::random::Random;
 use portplex::disk::sim::{Moment, SimDisk};
 use portplex::facility::{self, Clock, Stepper};
 use portplex::ident::{ConnectorName, Incarnation, PortMask, PortSet, Transport};
