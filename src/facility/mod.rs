@@ -30,6 +30,8 @@ mod queue;
 mod readings;
 mod reads;
 mod recovery;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
 mod tally;

@@ -17,7 +17,7 @@ pub use loss::Loss;
 
 use super::Access;
 use super::Disk;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use state::State;
 use std::collections::BTreeMap;
 use std::io;
