@@ -62,7 +62,7 @@
 //! wal | checkpoint | profile      bytes in order | the state as of one lsn | TCP/IP profiles
 //! record                          event <-> bytes
 //! structure                       the rules: a pure value, no I/O, clock or randomness
-//! ident | disk                    the nouns as types | the only door to files
+//! ident | disk | threads          the nouns as types | the only door to files | locks, atomics, threads
 //! ```
 //!
 //! # One `acquire`, in six rooms
@@ -91,7 +91,8 @@
 //!
 //! `cli` (default) is the binary, `service` (default) the facility over gRPC. Linking the library with `default-features = false` pulls in no
 //! runtime, no argument parser and no web stack. `sim` adds the simulated disk and a checkpoint store
-//! that it can lose, for tests.
+//! that it can lose, for tests. `shuttle` hands every lock and thread to a model checker: for tests of what
+//! threads do to each other, and for nothing else.
 
 pub mod checkpoint;
 pub mod disk;
@@ -102,6 +103,10 @@ pub mod profile;
 pub mod record;
 pub mod stack;
 pub mod structure;
+#[cfg(feature = "shuttle")]
+pub mod threads;
+#[cfg(not(feature = "shuttle"))]
+mod threads;
 pub mod wal;
 
 #[cfg(any(feature = "cli", feature = "service"))]

@@ -12,7 +12,7 @@ use super::Entry;
 use super::LockGuard;
 use super::LockMode;
 use super::Shortage;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use super::clock::Clock;
 use crate::ident::WallMs;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;

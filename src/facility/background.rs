@@ -5,14 +5,15 @@
 use super::checkpointer::Checkpointer;
 use super::engine::Engine;
 use super::error::OpenError;
+use crate::threads::Condvar;
+use crate::threads::Mutex;
+use crate::threads::thread;
+use crate::threads::thread::JoinHandle;
 use crate::wal::SpareFiller;
 use crate::wal::StoreError;
 use crate::wal::WatermarkFile;
 use crate::wal::constants::SPARE_SLICE_SIZE;
-use parking_lot::Condvar;
-use parking_lot::Mutex;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often the spare is looked at.
@@ -95,7 +96,7 @@ pub(crate) fn start(engine: &Engine, checkpointer: &Arc<Checkpointer>) -> Result
     let works: [(&str, Work); 3] =
         [("portplex-spare", Box::new(tend)), ("portplex-ckpt", Box::new(check)), ("portplex-pack", Box::new(pack))];
     for (name, work) in works {
-        match std::thread::Builder::new().name(name.into()).spawn(work) {
+        match thread::Builder::new().name(name.into()).spawn(work) {
             Ok(thread) => upkeep.threads.push(thread),
             Err(source) => {
                 upkeep.stop();

@@ -41,11 +41,13 @@ use crate::structure::PortOwner;
 use crate::structure::PortRange;
 use crate::structure::Refusal;
 use crate::structure::Request;
-use parking_lot::Mutex;
+use crate::threads::AtomicBool;
+use crate::threads::AtomicU64;
+use crate::threads::Mutex;
+use crate::threads::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One incarnation of one connector, as its stack holds it. Copies share the numbering; all
 /// methods may be called from any thread.

@@ -58,13 +58,14 @@ use crate::structure::Introduction;
 use crate::structure::Refusal;
 use crate::structure::ReportedGrant;
 use crate::structure::Request;
+use crate::threads::thread;
+use crate::threads::thread::JoinHandle;
 use crate::wal::Manifest;
 use crate::wal::StoreError;
 use crate::wal::pack::PackReport;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The writer looks at the time at least this often, so that a suspended machine's timers are
@@ -145,7 +146,7 @@ impl LocalFacility {
         let writer = {
             let (queue, rings, clock) = (Arc::clone(&queue), rings.clone(), Arc::clone(&machine.clock));
             let work = move || write_on(engine, &queue, &rings, &*clock);
-            let thread = std::thread::Builder::new().name("portplex-writer".into());
+            let thread = thread::Builder::new().name("portplex-writer".into());
             thread.spawn(work).map_err(|source| OpenError::NoThread { source })?
         };
         let (writer, upkeep) = (Some(writer), Some(upkeep));

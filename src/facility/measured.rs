@@ -17,9 +17,9 @@ use super::tally;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
 use crate::structure::Refusal;
+use crate::threads::Mutex;
 use crate::wal::Manifest;
 use crate::wal::ManifestKeeper;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Where readings come from.

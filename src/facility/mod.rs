@@ -31,6 +31,8 @@ mod queue;
 mod readings;
 mod reads;
 mod recovery;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
 mod tally;

@@ -6,8 +6,9 @@
 
 use crate::ident::HistoryId;
 use crate::ident::Lsn;
+use crate::threads::AtomicU64;
+use crate::threads::Ordering;
 use crate::wal::Appender;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Told by the writer, read by anybody.
 #[derive(Debug)]

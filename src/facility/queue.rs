@@ -4,8 +4,8 @@
 //! waits in one go, in the order of arrival.
 #![forbid(unsafe_code)]
 
-use parking_lot::Condvar;
-use parking_lot::Mutex;
+use crate::threads::Condvar;
+use crate::threads::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::CallError;
-use parking_lot::Condvar;
-use parking_lot::Mutex;
+use crate::threads::Condvar;
+use crate::threads::Mutex;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 

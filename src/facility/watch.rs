@@ -12,11 +12,12 @@ use crate::ident::Lsn;
 use crate::structure::Change;
 use crate::structure::Event;
 use crate::structure::Structure;
-use parking_lot::Condvar;
-use parking_lot::Mutex;
+use crate::threads::AtomicUsize;
+use crate::threads::Condvar;
+use crate::threads::Mutex;
+use crate::threads::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The last events, for those who watch.

@@ -5,9 +5,10 @@ use super::Stack;
 use super::StackError;
 use super::core::{Core, Health};
 use crate::ident::BootMs;
-use parking_lot::{Condvar, Mutex};
+use crate::threads::Condvar;
+use crate::threads::Mutex;
+use crate::threads::thread;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// How often closed connections are looked at where none rests, ms.

@@ -7,7 +7,8 @@ use super::State;
 use super::core::{Core, Health};
 use crate::facility::CallError;
 use crate::ident::BootMs;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::threads::AtomicU64;
+use crate::threads::Ordering;
 
 /// A stack is looked after at least that often, ms.
 const TICK_MS: u64 = 100;

@@ -13,7 +13,7 @@ use crate::ident::PortMask;
 use crate::ident::Transport;
 use crate::structure::PortOwner;
 use crate::structure::Refusal;
-use parking_lot::MutexGuard;
+use crate::threads::MutexGuard;
 
 impl Stack {
     pub(super) fn bind_named(&self, job: &str, dvipa: Dvipa, port: u16) -> Result<BoundPort, StackError> {

@@ -17,7 +17,7 @@ use crate::ident::BootMs;
 use crate::ident::Target;
 use crate::structure::Grant;
 use crate::structure::Refusal;
-use parking_lot::MutexGuard;
+use crate::threads::MutexGuard;
 
 /// Fetches that follow each other within this time double, ms.
 const LOAD_MS: u64 = 1_000;

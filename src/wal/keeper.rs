@@ -26,12 +26,13 @@ use crate::disk::Access;
 use crate::disk::Disk;
 use crate::disk::DiskFile;
 use crate::disk::LatchDisk;
-use parking_lot::Mutex;
+use crate::threads::AtomicBool;
+use crate::threads::Mutex;
+use crate::threads::MutexGuard;
+use crate::threads::Ordering;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 /// MANIFEST while the store is open for writing, shared by the writer and the checkpointer.
 #[derive(Debug)]
@@ -163,7 +164,7 @@ impl ManifestKeeper {
         Ok(())
     }
 
-    fn usable(&self) -> Result<parking_lot::MutexGuard<'_, State>, StoreError> {
+    fn usable(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.state.lock();
         if state.has_failed { Err(StoreError::Poisoned { dir: self.dir.clone() }) } else { Ok(state) }
     }

@@ -18,12 +18,12 @@ use super::segment::SegmentHeader;
 use super::zeros::Whole;
 use super::zeros::Zeros;
 use crate::disk::Disk;
-use parking_lot::Mutex;
+use crate::threads::AtomicBool;
+use crate::threads::Mutex;
+use crate::threads::Ordering;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 /// Fills reserve and spare, and hands them out.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::ident::BootId;
 use crate::ident::BootMs;
 use crate::ident::Lsn;
 use crate::ident::StoreUuid;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;

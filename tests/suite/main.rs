@@ -10,6 +10,9 @@ mod attach;
 mod bugs;
 mod checkpoints;
 mod cli;
+// With the model checker it is a binary of its own: nothing else runs under it.
+#[cfg(not(feature = "shuttle"))]
+mod concurrency;
 mod conformance;
 mod corpora;
 mod crash;

@@ -15,6 +15,7 @@ mod sweep;
 mod tuples;
 
 use memory::{Memory, Mode, QUARANTINE_MS};
+use parking_lot::Mutex;
 use portplex::facility::CallError;
 use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, PortSet, ProcessId, Target, Transport};
 use portplex::profile::{Profile, parse};

@@ -16,7 +16,7 @@ use crate::disk::DiskFile;
 use crate::disk::Entry;
 use crate::disk::LockGuard;
 use crate::disk::LockMode;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub use moment::{Cuts, Moment};
 
 use super::Access;
 use super::Disk;
-use parking_lot::Mutex;
+use crate::threads::Mutex;
 use state::State;
 use std::collections::BTreeMap;
 use std::io;

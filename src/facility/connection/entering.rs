@@ -22,9 +22,10 @@ use crate::structure::ReportedGrant;
 use crate::structure::Request;
 use crate::structure::Standing;
 use crate::structure::StopCause;
-use parking_lot::Mutex;
+use crate::threads::AtomicBool;
+use crate::threads::AtomicU64;
+use crate::threads::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// What a stack believes when it attaches: how far it has seen, and what it holds. A stack whose
 /// process just started believes nothing.

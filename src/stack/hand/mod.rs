@@ -11,6 +11,8 @@ mod ports;
 mod rest;
 mod ring;
 mod shared;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 mod tuples;
 mod words;
 
@@ -94,7 +96,7 @@ impl Hand {
         let mut free = Vec::new();
         for port in mask.ports(group) {
             let word = self.ports.words.make(port);
-            word.set_connections(0);
+            word.reset_connections(lsn);
             word.put(
                 lsn,
                 match () {

@@ -7,7 +7,9 @@ use super::tuples::{Ends, Tuples};
 use super::words::{Place, Words};
 use crate::ident::Lsn;
 use crate::stack::order::Order;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::threads::AtomicBool;
+use crate::threads::AtomicU32;
+use crate::threads::Ordering;
 
 /// The ports of one hand.
 #[derive(Debug)]
@@ -68,14 +70,14 @@ impl Ports {
     /// Gives back a port that one socket had.
     pub(in crate::stack) fn give(&self, port: u16, grant: Lsn) -> Given {
         let Some(word) = self.words.get(port) else { return Given::NotHere };
-        if word.connections() == 0 {
+        if word.connections(grant) == 0 {
             return if word.change(grant, Place::Used, Place::Resting) { self.back(port) } else { Given::NotHere };
         }
         // It has a connection yet, whose end brings it back. It is not among the shared ports.
         if !word.change(grant, Place::Used, Place::Shared) {
             return Given::NotHere;
         }
-        if word.connections() == 0 && word.change(grant, Place::Shared, Place::Resting) {
+        if word.connections(grant) == 0 && word.change(grant, Place::Shared, Place::Resting) {
             return self.back(port);
         }
         Given::Back
@@ -93,13 +95,14 @@ impl Ports {
         loop {
             let (port, grant) = self.take_for(Place::Shared)?;
             let word = self.words.get(port)?;
-            word.set_connections(1);
-            if self.tuples.open(ends, port) {
+            let is_here = || word.look() == (Place::Shared, grant);
+            if word.begin(grant) && self.tuples.open(ends, port, is_here) {
                 self.shared.insert(port);
                 return Some((port, grant));
             }
-            // The port's socket of an earlier life has this connection yet: not this port.
-            word.set_connections(0);
+            // The port's socket of an earlier life has this connection yet: not this port. Or it was lost
+            // meanwhile: then nothing is left to be changed.
+            word.end(grant);
             word.change(grant, Place::Shared, Place::Kept);
         }
     }
@@ -108,15 +111,15 @@ impl Ports {
     pub(in crate::stack) fn connect_shared(&self, ends: Ends) -> Option<(u16, Lsn)> {
         self.tuples.reuse(ends, &self.shared, |port| {
             let word = self.words.get(port)?;
-            if !word.join() {
+            let (_, grant) = word.look();
+            if !word.join(grant) {
                 return None;
             }
-            let (place, grant) = word.look();
-            if place == Place::Shared {
+            if word.look() == (Place::Shared, grant) {
                 return Some(grant);
             }
-            // It was lost meanwhile, and its connections with it.
-            word.end();
+            // It is one socket's, or was lost meanwhile, and its connections with it.
+            word.end(grant);
             None
         })
     }
@@ -124,9 +127,9 @@ impl Ports {
     /// Opens a connection from a port that one socket has. False if there is that connection.
     pub(in crate::stack) fn connect_from(&self, ends: Ends, port: u16, grant: Lsn) -> bool {
         let Some(word) = self.words.get(port).filter(|word| word.look() == (Place::Used, grant)) else { return false };
-        let opened = self.tuples.open(ends, port);
+        let opened = self.tuples.open(ends, port, || word.look() == (Place::Used, grant));
         if opened {
-            word.add();
+            word.add(grant);
         }
         opened
     }
@@ -136,7 +139,7 @@ impl Ports {
         let Some(word) = self.words.get(port) else { return Given::NotHere };
         let is_same = || matches!(word.look(), (Place::Used | Place::Shared, of) if of == grant);
         let mut was_last = false;
-        if !self.tuples.close(ends, port, is_same, || was_last = word.end()) {
+        if !self.tuples.close(ends, port, is_same, || was_last = word.end(grant)) {
             return Given::NotHere;
         }
         if was_last && word.look() == (Place::Shared, grant) {
@@ -179,7 +182,7 @@ impl Ports {
     pub(super) fn unshare(&self, port: u16) {
         self.shared.remove(port);
         if let Some(word) = self.words.get(port) {
-            word.set_connections(0);
+            word.reset_connections(Lsn(0));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Ports with connections, that one more destination may share. A hint: the port's word decides.
 #![forbid(unsafe_code)]
 
+use crate::threads::AtomicU64;
+use crate::threads::Ordering;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The shared ports of one hand; nothing is kept before the first one.
 #[derive(Debug, Default)]

@@ -10,11 +10,13 @@ use super::shared::SharedPorts;
 use crate::ident::Lsn;
 use crate::ident::PortSet;
 use crate::stack::order::Order;
-use parking_lot::Mutex;
+use crate::threads::AtomicBool;
+use crate::threads::Mutex;
+use crate::threads::Ordering;
+use crate::threads::RandomState;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const SHARDS: usize = 64;
 
@@ -54,7 +56,7 @@ impl Tuples {
         let shard = |number| Mutex::new(Shard { books: HashMap::new(), open: 0, order: order.branch(number) });
         Self {
             shards: (0..SHARDS as u64).map(shard).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             rests: AtomicBool::new(false),
         }
     }
@@ -69,11 +71,12 @@ impl Tuples {
     }
 
     /// Notes a connection from a port that the caller has for itself, and that has rested as a whole;
-    /// false if there is one.
-    pub(super) fn open(&self, ends: Ends, port: u16) -> bool {
+    /// false if there is one, or `is_here` says that the port was lost. It is asked where a loss cannot
+    /// come between: [`forget`](Self::forget) runs after the port's word has changed.
+    pub(super) fn open(&self, ends: Ends, port: u16, is_here: impl FnOnce() -> bool) -> bool {
         let mut shard = self.shard(&ends).lock();
         let book = shard.books.entry(ends).or_default();
-        let opened = book.open.insert(port);
+        let opened = is_here() && book.open.insert(port);
         if opened {
             for closed in &mut book.closed {
                 closed.remove(port);

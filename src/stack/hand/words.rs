@@ -7,8 +7,9 @@
 use crate::ident::GroupNumber;
 use crate::ident::Lsn;
 use crate::ident::PORTS_PER_GROUP;
+use crate::threads::AtomicU64;
+use crate::threads::Ordering;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where a port of a hand is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +40,16 @@ pub(super) struct Words(Box<[OnceLock<Box<Block>>]>);
 #[derive(Debug)]
 struct Block {
     words: [AtomicU64; PORTS_PER_GROUP as usize],
-    /// Connections that a port has open.
-    connections: [AtomicU32; PORTS_PER_GROUP as usize],
+    /// Connections that a port has open, and of which grant they are: whoever was overtaken by the loss of
+    /// a port and its next grant counts nothing.
+    connections: [AtomicU64; PORTS_PER_GROUP as usize],
 }
 
 /// One port's word and the number of its connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word<'a> {
     word: &'a AtomicU64,
-    connections: &'a AtomicU32,
+    connections: &'a AtomicU64,
 }
 
 impl Words {
@@ -80,7 +82,7 @@ impl Block {
 
 impl Default for Block {
     fn default() -> Self {
-        Self { words: [const { AtomicU64::new(0) }; 64], connections: [const { AtomicU32::new(0) }; 64] }
+        Self { words: [const { AtomicU64::new(0) }; 64], connections: [const { AtomicU64::new(0) }; 64] }
     }
 }
 
@@ -111,32 +113,57 @@ impl Word<'_> {
         self.word.store(pack(place, grant), Ordering::Release);
     }
 
-    /// Sets the number of connections: of a port that was just taken.
-    pub(super) fn set_connections(self, count: u32) {
-        self.connections.store(count, Ordering::Release);
+    /// The port has no connection, and is counted for this grant from now on. With the stack's lock.
+    pub(super) fn reset_connections(self, grant: Lsn) {
+        self.connections.store(count_of(grant, 0), Ordering::Release);
     }
 
-    /// One more connection of a port that has some; false if it has none.
-    pub(super) fn join(self) -> bool {
-        self.connections
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count > 0).then_some(count + 1))
-            .is_ok()
+    /// The first connection of a port that was just taken under this grant; false if it was lost meanwhile.
+    pub(super) fn begin(self, grant: Lsn) -> bool {
+        let (none, one) = (count_of(grant, 0), count_of(grant, 1));
+        self.connections.compare_exchange(none, one, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// One more connection of a port that has some under this grant; false if it has none.
+    pub(super) fn join(self, grant: Lsn) -> bool {
+        self.count(grant, |count| (count > 0).then_some(count + 1)).is_some()
     }
 
     /// One more connection of a port whose socket is the caller's.
-    pub(super) fn add(self) {
-        self.connections.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn add(self, grant: Lsn) {
+        self.count(grant, |count| Some(count + 1));
     }
 
     /// One connection less; true if it was the last. Those of a port that was lost are counted no more.
-    pub(super) fn end(self) -> bool {
-        let before = self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1));
-        before == Ok(1)
+    pub(super) fn end(self, grant: Lsn) -> bool {
+        self.count(grant, |count| count.checked_sub(1)) == Some(1)
     }
 
-    pub(super) fn connections(self) -> u32 {
-        self.connections.load(Ordering::Acquire)
+    /// Connections under this grant.
+    pub(super) fn connections(self, grant: Lsn) -> u32 {
+        let counted = self.connections.load(Ordering::Acquire);
+        if is_of(counted, grant) { counted as u32 } else { 0 }
     }
+
+    /// Changes the count of this grant: what it was.
+    fn count(self, grant: Lsn, change: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+        let changed = |counted: u64| {
+            let count = is_of(counted, grant).then_some(counted as u32)?;
+            change(count).map(|count| count_of(grant, count))
+        };
+        let before = self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, changed);
+        before.ok().map(|counted| counted as u32)
+    }
+}
+
+/// A count with the low half of its grant's lsn: two grants of one port whose lsns are 2^32 apart never
+/// meet in the moment between two steps of one thread.
+fn count_of(grant: Lsn, count: u32) -> u64 {
+    (grant.0 << 32) | u64::from(count)
+}
+
+fn is_of(counted: u64, grant: Lsn) -> bool {
+    counted >> 32 == grant.0 & u64::from(u32::MAX)
 }
 
 fn pack(place: Place, grant: Lsn) -> u64 {
@@ -200,11 +227,19 @@ mod tests {
     fn nobody_joins_a_port_whose_last_connection_has_ended() {
         let words = Words::new();
         let word = words.make(9);
-        assert!(!word.join());
-        word.set_connections(1);
-        assert!(word.join());
-        assert!(!word.end());
-        assert!(word.end());
-        assert!(!word.join());
+        word.reset_connections(Lsn(3));
+        assert!(!word.join(Lsn(3)));
+        assert!(word.begin(Lsn(3)));
+        assert!(word.join(Lsn(3)));
+        assert_eq!((word.connections(Lsn(3)), word.connections(Lsn(4))), (2, 0));
+        assert!(!word.end(Lsn(3)));
+        assert!(word.end(Lsn(3)));
+        assert!(!word.join(Lsn(3)));
+        // Granted anew: who comes late with the old grant changes nothing.
+        word.reset_connections(Lsn(4));
+        assert!(!word.begin(Lsn(3)) && word.begin(Lsn(4)));
+        word.add(Lsn(3));
+        assert!(!word.end(Lsn(3)));
+        assert_eq!(word.connections(Lsn(4)), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! A facility that is nothing but a structure in memory, and that fails when it is told to.
 
-use parking_lot::Mutex;
+use super::Mutex;
 use portplex::facility::{AttachRequest, CallError, Challenge, Clock, Completer, Facility, Page, Presence, Query};
 use portplex::facility::{Receipt, Renewal, Reply, Rows, Ticket};
 use portplex::ident::{
