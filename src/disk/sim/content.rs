@@ -58,9 +58,9 @@ impl Content {
 
     fn sum_again(&mut self, from: usize, to: usize) {
         let sums = Arc::make_mut(&mut self.sums);
-        for sector in from..to {
+        for (sector, sum) in sums.iter_mut().enumerate().take(to).skip(from) {
             let end = ((sector + 1) * SECTOR_SIZE).min(self.bytes.len());
-            sums[sector] = sector_sum(sector, &self.bytes[sector * SECTOR_SIZE..end]);
+            *sum = sector_sum(sector, &self.bytes[sector * SECTOR_SIZE..end]);
         }
     }
 
