@@ -14,7 +14,7 @@ const IMAGE_SIZE: u64 = 3 << 20;
 const BALLAST_SIZE: usize = 1 << 20;
 const KILLS: u64 = 50;
 /// On the others.
-const KILLS_ELSEWHERE: u64 = 15;
+const KILLS_ELSEWHERE: u64 = 8;
 /// What the store and the ballast have on a file system that cannot be as small as the ext4.
 const ROOM: u64 = 3 << 20;
 /// How far a run gets at most before it is killed, in bytes of what it tells.
