@@ -14,7 +14,7 @@ mod rules;
 
 use embedded::{Asker, GROUPS, Marks, check, options};
 use figures::{Table, is_smoke, now, quantile, rate, since, whole};
-use portplex::disk::{Disk, DiskFile, RealDisk};
+use portplex::disk::{Disk, RealDisk};
 use portplex::facility::LocalFacility;
 use portplex::structure::Grant;
 use std::sync::Arc;

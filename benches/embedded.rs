@@ -87,7 +87,9 @@ impl Asker {
                 self.connection.submit_release(member, group, lsn, mask)
             };
             let releases: Vec<_> = some.iter().map(release).collect();
-            releases.into_iter().for_each(|release| drop(release.wait().expect("released")));
+            for release in releases {
+                release.wait().expect("released");
+            }
         }
     }
 }

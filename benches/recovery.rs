@@ -13,7 +13,7 @@ mod rules;
 
 use embedded::{Asker, GROUPS, log_only, options, records};
 use figures::{Table, is_smoke, now, since, whole};
-use portplex::disk::{Access, Disk, DiskFile, RealDisk};
+use portplex::disk::{Access, Disk, RealDisk};
 use portplex::facility::{Facility, LocalFacility, Options};
 use portplex::structure::{Grant, Item};
 use std::path::Path;
