@@ -33,6 +33,8 @@ mod reads;
 mod recovery;
 #[cfg(all(test, feature = "shuttle"))]
 mod shuttled;
+#[cfg(all(test, not(feature = "shuttle")))]
+mod small_store;
 #[cfg(any(test, feature = "sim"))]
 mod stepper;
 mod tally;
