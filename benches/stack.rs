@@ -6,6 +6,7 @@
 //! fresh port and from one that others share. Every pass is checked: no port twice, and no
 //! allocation in `bind`.
 
+#[allow(dead_code, reason = "the suite measures more with it")]
 #[path = "../tests/suite/allocations.rs"]
 mod allocations;
 mod figures;

@@ -25,6 +25,7 @@ pub fn run(input: &[u8]) {
         checkpoint_every: if checkpoint & 128 == 0 { u32::MAX } else { 1 + u32::from(checkpoint & 7) },
         ends_closed: flags & 1 == 1,
         is_small: flags & 2 == 2,
+        packs: flags & 4 == 4,
     };
     let number = |at: usize| head[at..at + 4].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let calm_disk = SimDisk::new();
@@ -48,6 +49,7 @@ pub fn run(input: &[u8]) {
             allowed.iter().find(|state| state.digest == *found).expect("a state between acknowledged and issued")
         }
         Verdict::Begun => return assert!(!progress.inited, "init was acknowledged, and there is no store"),
+        Verdict::Refused(what) => panic!("a crash alone, and the open was refused: {what}"),
         Verdict::Bad(fault) => panic!("{fault}"),
     };
     judge.go_on(&image.fork(), state).unwrap_or_else(|fault| panic!("{fault}"));
