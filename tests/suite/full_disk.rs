@@ -1,7 +1,7 @@
 //! A file system that runs full under load: nothing acknowledged is lost, no open is refused, and
 //! when there is room again everything goes on by itself.
 
-use crate::images::image::{FileSystem, Image, Mounted, command, text};
+use crate::images::image::{Image, Mounted, command, text};
 use crate::kills::{Told, Victim, run, run_well};
 use crate::random::Random;
 use crate::requirements::{Requirement, count, has, say, seed};
@@ -13,13 +13,13 @@ use std::time::Duration;
 const IMAGE_SIZE: u64 = 3 << 20;
 const BALLAST_SIZE: usize = 1 << 20;
 const KILLS: u64 = 50;
-/// On the others.
+/// On the tmpfs.
 const KILLS_ELSEWHERE: u64 = 8;
-/// What the store and the ballast have on a file system that cannot be as small as the ext4.
+/// What the store and the ballast have on the tmpfs.
 const ROOM: u64 = 3 << 20;
 /// How far a run gets at most before it is killed, in bytes of what it tells.
 const TOLD_BYTES_MAX: u64 = 60_000;
-/// On the others, which are full sooner: who is turned down waits before it asks again.
+/// On the tmpfs.
 const TOLD_BYTES_MAX_ELSEWHERE: u64 = 4_000;
 /// What a run tells of a request that was turned down for want of room.
 const FULL: &str = "\"storage-full\"";
@@ -40,17 +40,6 @@ impl Small {
         let scratch = tempfile::tempdir().expect("a directory");
         let image = Image::make(scratch.path().join("image"), IMAGE_SIZE);
         let mounted = image.mount(&scratch.path().join("mounted"));
-        Self::with_ballast(scratch, mounted)
-    }
-
-    /// An xfs, most of which is used up by something that stays.
-    fn xfs() -> Self {
-        let scratch = tempfile::tempdir().expect("a directory");
-        let image = Image::of(FileSystem::Xfs, scratch.path().join("image"));
-        let mounted = image.mount(&scratch.path().join("mounted"));
-        let free = usize::try_from(mounted.free() - ROOM).expect("it fits the memory");
-        fs::write(mounted.path().join("used"), vec![1; free]).expect("room");
-        command("sync", &["--file-system", text(mounted.path())]);
         Self::with_ballast(scratch, mounted)
     }
 
@@ -93,13 +82,6 @@ impl Small {
 fn a_file_system_that_runs_full_under_kills_loses_nothing_and_recovers_by_itself() {
     if has(Requirement::Loop, "a small file system that runs full") {
         run_full_under_kills(&Small::new(), "ext4", KILLS, TOLD_BYTES_MAX);
-    }
-}
-
-#[test]
-fn an_xfs_that_runs_full_under_kills_loses_nothing_and_recovers_by_itself() {
-    if has(Requirement::Xfs, "a small xfs that runs full") {
-        run_full_under_kills(&Small::xfs(), "xfs", KILLS_ELSEWHERE, TOLD_BYTES_MAX_ELSEWHERE);
     }
 }
 
