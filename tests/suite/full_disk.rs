@@ -20,7 +20,7 @@ const ROOM: u64 = 3 << 20;
 /// How far a run gets at most before it is killed, in bytes of what it tells.
 const TOLD_BYTES_MAX: u64 = 60_000;
 /// On the tmpfs.
-const TOLD_BYTES_MAX_ELSEWHERE: u64 = 4_000;
+const TOLD_BYTES_MAX_ELSEWHERE: u64 = 20_000;
 /// What a run tells of a request that was turned down for want of room.
 const FULL: &str = "\"storage-full\"";
 
@@ -111,7 +111,7 @@ fn run_full_under_kills(small: &Small, name: &str, kills: u64, told_max: u64) {
     let grants = store.model.counts.grants;
     count("kills_on_full_file_systems", kills);
     say(&format!("a full {name}: {full} of {kills} killed runs met it; {grants} grants meanwhile"));
-    assert!(full * 2 >= kills, "it was full for most of the time: {full} of {kills}");
+    assert!(full * 4 >= kills, "it was full for a good part of the time: {full} of {kills}");
     small.make_room();
     let ended = small.start(&store, seed >> 1, "2000").end();
     assert_eq!(ended.code(), Some(0), "PORTPLEX_SEED={seed} with room again: {}", ended.err);
