@@ -33,6 +33,8 @@ pub(crate) const PRESENCES_MAX: usize = 1_024;
 pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// … and given up if it gives none for so long.
 pub(crate) const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a peer that was refused has to read why.
+pub(crate) const PARTING_MAX: Duration = Duration::from_secs(1);
 /// How long a client waits for the first message on its stream.
 pub(crate) const WELCOME_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -35,7 +35,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -98,9 +100,12 @@ pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place,
                 let _counted = meters.connection(DoorKind::Tcp);
                 converse(&served, stream, Ok(peer)).await;
             }
-            Err(reason) => {
+            Err(Refused { reason, stream }) => {
                 meters.turn_away(Turned::Tls);
                 audit::refused(from, reason);
+                if let Some(stream) = stream {
+                    part(&served, stream).await;
+                }
             }
         },
     }
@@ -109,28 +114,62 @@ pub(super) async fn serve(accepted: Accepted, served: Arc<Served>, place: Place,
     drop(alive);
 }
 
+/// Why a handshake did not succeed.
+struct Refused {
+    reason: String,
+    /// Where the peer was told so.
+    stream: Option<TcpStream>,
+}
+
+impl From<String> for Refused {
+    fn from(reason: String) -> Self {
+        Self { reason, stream: None }
+    }
+}
+
 /// Both sides prove who they are, in time.
 async fn handshake(
     served: &Served,
     stream: TcpStream,
     from: SocketAddr,
-) -> Result<(TlsStream<TcpStream>, Peer), String> {
-    let door = served.tls.as_ref().ok_or("there are no certificates")?;
+) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
+    let door = served.tls.as_ref().ok_or("there are no certificates".to_owned())?;
     let mut stopping = served.stopping.clone();
     let shaken = WITH_NAMES.scope(RefCell::new(None), async {
-        let shaken = door.acceptor().accept(stream).await;
-        shaken.map_err(|error| shown_refused(&error, WITH_NAMES.with(RefCell::take)))
+        let shaken = door.acceptor().accept(stream).into_fallible().await;
+        shaken.map_err(|(error, stream)| {
+            let reason = shown_refused(&error, WITH_NAMES.with(RefCell::take));
+            Refused { reason, stream: Some(stream) }
+        })
     });
     let stream = tokio::select! {
         shaken = shaken => shaken?,
-        () = tokio::time::sleep(served.live.limits().handshake_max) => return Err("no handshake in time".to_owned()),
-        _ = stopping.wait_for(|is_stopping| *is_stopping) => return Err("the service ends".to_owned()),
+        () = tokio::time::sleep(served.live.limits().handshake_max) => return Err("no handshake in time".to_owned().into()),
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => return Err("the service ends".to_owned().into()),
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate = certificate.ok_or("it sent no certificate")?;
+    let certificate = certificate.ok_or("it sent no certificate".to_owned())?;
     let facts = CertificateFacts::of(certificate).map_err(|error| error.to_string())?;
     let (role, name) = facts.role.map_err(|error| error.to_string())?;
     Ok((stream, Peer { role, name: Some(name), how: How::Certificate(from) }))
+}
+
+/// Lets a refused peer read why. In TLS 1.3 it is already writing when it is refused, and a connection that
+/// is closed with something unread is reset, which can take the reason away from it (as RFC 9112, 9.6 says
+/// of HTTP). So this side's end is said first, and what still comes is thrown away until the peer goes.
+async fn part(served: &Served, mut stream: TcpStream) {
+    let mut stopping = served.stopping.clone();
+    let read_off = async {
+        if stream.shutdown().await.is_ok() {
+            let mut room = [0; 1_024];
+            while matches!(stream.read(&mut room).await, Ok(1..)) {}
+        }
+    };
+    tokio::select! {
+        () = read_off => {}
+        () = tokio::time::sleep(limits::PARTING_MAX) => {}
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => {}
+    }
 }
 
 /// Answers requests until the peer goes, the service stops, or the connection has its age.

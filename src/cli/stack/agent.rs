@@ -42,6 +42,8 @@ pub(super) struct Agent {
     stack: OnceLock<Arc<Stack>>,
     fault: Mutex<Fault>,
     programs: Mutex<BTreeMap<u64, UnixStream>>,
+    /// One sweep at a time: after it nothing that was due before it is undecided.
+    sweeping: Mutex<()>,
 }
 
 /// How the facility is, as far as this end knows.
@@ -63,6 +65,7 @@ impl Agent {
             stack: OnceLock::new(),
             fault: Mutex::default(),
             programs: Mutex::default(),
+            sweeping: Mutex::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Agent {
     /// Gives back what nobody's socket is on any more.
     pub(super) fn sweep(&self) {
         let Some(stack) = self.stack.get() else { return };
+        let _one = self.sweeping.lock();
         for given in self.book.sweep(self.now(), probe::is_free) {
             give(stack, given);
         }

@@ -28,6 +28,12 @@ fn a_port_is_bound_used_and_given_back_only_when_its_socket_is_gone() {
     assert_eq!(answer["waits_for_socket"], false, "{answer}");
     let answer = program.ask(&json!({"verb": "release", "dvipa": site.dvipa, "port": port}));
     assert_eq!(answer["cause"], "not-held", "{answer}");
+    // The agent looks for itself, too, and the two looks must not take each other for a socket.
+    for turn in 0..500 {
+        let port = program.bind(&site.dvipa);
+        let answer = program.ask(&json!({"verb": "release", "dvipa": site.dvipa, "port": port}));
+        assert_eq!(answer["waits_for_socket"], false, "turn {turn}: {answer}");
+    }
 }
 
 #[test]

@@ -96,9 +96,12 @@ fn a_revoked_certificate_is_refused_by_name_from_the_reload_on_and_the_others_ar
     assert!(told.contains("says that this client's certificate was revoked"), "{told}");
     assert!(told.contains("EVE.pem"), "it says which: {told}");
     verb(&served, &alice, 0, &["connector", "list"]);
-    let log = std::fs::read_to_string(&served.log).expect("text");
-    let refused = log.lines().find(|line| line.contains("its certificate was revoked")).unwrap_or_default();
-    assert!(refused.contains("portplex://operator/EVE"), "the service says whom it refused: {log}");
+    let mut log = String::new();
+    super::eventually("the service says whom it refused", || {
+        log = std::fs::read_to_string(&served.log).expect("text");
+        let refused = log.lines().find(|line| line.contains("its certificate was revoked")).unwrap_or_default();
+        refused.contains("portplex://operator/EVE")
+    });
 
     // A list that cannot be read leaves the one before in force.
     std::fs::write(dir.path().join("pki").join("revoked.pem"), "-----BEGIN X509 CRL-----\nAAAA\n").expect("written");
