@@ -16,6 +16,7 @@ mod files;
 mod flat_store;
 mod load;
 mod row;
+mod scratch;
 mod sled_store;
 mod write;
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::files::io_error;
+use super::scratch::Scratch;
 use super::{CheckpointError, CheckpointStore, PrivateCopy, RowSink, RowSource};
 use crate::disk::Disk;
 use std::fs::{self, OpenOptions};
@@ -57,25 +58,20 @@ impl CheckpointStore for SledStore {
     }
 
     fn copy(&self) -> Result<Box<dyn PrivateCopy>, CheckpointError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("portplex-checkpoint-");
-        let dir = match &self.scratch {
-            Some(scratch) => builder.tempdir_in(scratch).map_err(io_error("create a directory in", scratch)),
-            None => builder.tempdir().map_err(io_error("create a directory in", &std::env::temp_dir())),
-        }?;
-        Ok(Box::new(SledCopy { dir }))
+        let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        Ok(Box::new(SledCopy { scratch: Scratch::new(&scratch)? }))
     }
 }
 
 /// A copy in a private directory, which goes with the value.
 #[derive(Debug)]
 struct SledCopy {
-    dir: tempfile::TempDir,
+    scratch: Scratch,
 }
 
 impl PrivateCopy for SledCopy {
     fn append(&mut self, path: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
-        let path = self.dir.path().join(path);
+        let path = self.scratch.rows().join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(io_error("create", parent))?;
         }
@@ -84,10 +80,10 @@ impl PrivateCopy for SledCopy {
     }
 
     fn read(self: Box<Self>, sink: &mut RowSink<'_>) -> Result<(), CheckpointError> {
-        let dir = self.dir.path();
-        let db = open(dir)?;
-        let result = read_rows(&db, dir, sink);
-        close(db, dir)?;
+        let dir = self.scratch.rows();
+        let db = open(&dir)?;
+        let result = read_rows(&db, &dir, sink);
+        close(db, &dir)?;
         result
     }
 }
