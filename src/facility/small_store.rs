@@ -104,8 +104,9 @@ fn a_byte_flipped_in_a_small_log_is_named_or_harmless() {
     let files: Vec<_> = disk.image().into_iter().filter(|(path, _)| path.ends_with("MANIFEST")).collect();
     let logs = disk.image().into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "seg"));
     for (path, bytes) in files.into_iter().chain(logs) {
-        let step = if cfg!(miri) { 8 * 4_096 + 8 * 13 } else { 8 * 61 + 1 };
-        for bit in (0..bytes.len() as u64 * 8).step_by(step) {
+        // An interpreter takes seconds for one: a bit of the header and one of the second block, there.
+        let (bits, step) = if cfg!(miri) { (2 * 8 * 4_096, 8 * 4_096 + 8 * 13) } else { (u64::MAX, 8 * 61 + 1) };
+        for bit in (0..bits.min(bytes.len() as u64 * 8)).step_by(step) {
             let damaged = disk.fork();
             assert!(damaged.flip(&path, bit));
             if let Ok(inspected) = inspect(&machine(&damaged), Path::new(DIR)) {

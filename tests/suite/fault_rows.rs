@@ -1,5 +1,5 @@
 //! docs/faults.md is whole: every row of the catalogue of faults is there once, names tests that exist,
-//! or says why there is none.
+//! or says why there is none. What docs/proof.md names exists, too.
 
 use super::conformance::find;
 use std::collections::BTreeMap;
@@ -58,6 +58,28 @@ fn faults(page: &str) -> Vec<String> {
 fn every_fault_of_the_catalogue_has_its_tests_or_a_reason() {
     let faults = faults(&page());
     assert!(faults.is_empty(), "docs/faults.md:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_test_that_holds_a_bug_on_the_page_of_proof_exists() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/proof.md");
+    let page = std::fs::read_to_string(path).expect("the page is readable");
+    let named =
+        page.split('`').skip(1).step_by(2).filter(|name| name.starts_with("suite::") || name.starts_with("lib::"));
+    // What ends with `::` is a module of the suite.
+    let (modules, tests): (Vec<&str>, Vec<&str>) = named.partition(|name| name.ends_with("::"));
+    assert!(modules.len() > 8 && tests.len() > 10, "{modules:?} {tests:?}");
+    let mut missing: Vec<String> =
+        tests.iter().filter_map(|test| find(test).err().map(|why| format!("{test}: {why}"))).collect();
+    let suite = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    for module in modules {
+        let mut parts = module.split("::").skip(1).filter(|part| !part.is_empty());
+        let dir = suite.join(parts.next().unwrap_or_default());
+        if !dir.is_dir() && !dir.with_extension("rs").is_file() {
+            missing.push(format!("{module}: no such module"));
+        }
+    }
+    assert!(missing.is_empty(), "docs/proof.md:\n{}", missing.join("\n"));
 }
 
 #[test]
