@@ -26,6 +26,8 @@ mod packing;
 pub mod past;
 mod presence;
 mod progress;
+#[cfg(any(test, feature = "sim"))]
+pub mod pump;
 mod queue;
 mod readings;
 mod reads;
