@@ -11,8 +11,8 @@ use super::kernels::{Kernel, Kernels};
 use super::net::Net;
 use crate::random::Random;
 use parking_lot::Mutex;
-use portplex::facility::pump::Pumping;
 use portplex::facility::Clock;
+use portplex::facility::pump::Pumping;
 use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, PortSet, ProcessId, Target, Transport};
 use portplex::profile::{Profile, parse};
 use portplex::stack::{BoundPort, Local, Options, Refill, Stack, StackError, State};
@@ -491,10 +491,24 @@ impl World {
         let mut slot = self.slots[0].lock();
         for port in 0..192 {
             let before = slot.sockets.len();
-            self.bind(&mut slot, 0);
+            // A port that was just returned may rest until the stack is looked after.
+            for _ in 0..600 {
+                self.bind(&mut slot, 0);
+                if slot.sockets.len() > before {
+                    break;
+                }
+                self.tick(&slot);
+                self.net.step();
+            }
             if slot.sockets.len() == before {
-                let state = slot.stack.as_ref().map(Stack::state);
-                return Err(format!("L1: only {port} of 192 ports can be had, the stack is {state:?}"));
+                let stack = slot.stack.as_ref();
+                let (state, usage) = (stack.map(Stack::state), stack.map(Stack::usage));
+                let missing: Vec<u16> =
+                    (FIRST..FIRST + 192).filter(|port| !slot.sockets.iter().any(|bound| bound.port == *port)).collect();
+                let error = stack.map(|stack| stack.bind(dvipa(), 0));
+                return Err(format!(
+                    "L1: only {port} of 192 ports can be had, {state:?} {usage:?} {missing:?} {error:?}"
+                ));
             }
         }
         drop(slot);
