@@ -37,6 +37,7 @@ mod requirements;
 mod restarts;
 mod samples;
 mod serve;
+mod simulation;
 mod stack;
 mod tidy;
 mod verdicts;
