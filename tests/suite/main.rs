@@ -44,7 +44,6 @@ mod requirements;
 mod restarts;
 mod samples;
 mod serve;
-mod simulation;
 mod stack;
 mod states;
 mod tidy;
