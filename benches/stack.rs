@@ -15,10 +15,12 @@ mod host;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use figures::now;
 use host::{ADDRESS, Host};
+use portplex::facility::SystemClock;
 use portplex::ident::Dvipa;
 use portplex::stack::Tuple;
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -33,12 +35,12 @@ fn main() {
 fn binds(criterion: &mut Criterion) {
     let dvipa: Dvipa = ADDRESS.parse().expect("an address");
     let mut group = criterion.benchmark_group("bind");
-    let host = Host::start(0);
+    let host = Host::start(0, Arc::new(SystemClock::new()));
     host.check(dvipa);
     group.bench_function("one thread", |b| {
         b.iter(|| host.stack.release(black_box(host.stack.bind(dvipa, 0).expect("in hand"))));
     });
-    let promised = Host::start(30_000_000);
+    let promised = Host::start(30_000_000, Arc::new(SystemClock::new()));
     promised.check(dvipa);
     group.bench_function("one thread, lease promised", |b| {
         b.iter(|| promised.stack.release(black_box(promised.stack.bind(dvipa, 0).expect("in hand"))));
@@ -67,13 +69,13 @@ fn connects(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("connect");
     group.throughput(Throughput::Elements(1));
     let far = |number: u16| SocketAddr::from(([203, 0, 113, 7], 1_024 + number));
-    let host = Host::start(0);
+    let host = Host::start(0, Arc::new(SystemClock::new()));
     group.bench_function("fresh port", |b| {
         b.iter(|| host.stack.close(host.stack.connect(dvipa, black_box(far(1))).expect("in hand")));
     });
 
     // Nearly every port has connections to 50 destinations: the 51st shares them.
-    let shared = Host::start(0);
+    let shared = Host::start(0, Arc::new(SystemClock::new()));
     let mut held: Vec<_> = Vec::new();
     while shared.stack.usage()[0].free > 20 {
         held.push(shared.stack.bind(dvipa, 0).expect("in hand"));

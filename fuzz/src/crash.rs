@@ -7,5 +7,7 @@ pub mod judge;
 pub mod model;
 #[path = "../../tests/suite/crash/plan.rs"]
 pub mod plan;
+#[path = "../../tests/suite/crash/upkeep.rs"]
+mod upkeep;
 #[path = "../../tests/suite/crash/workload.rs"]
 pub mod workload;

@@ -1,7 +1,7 @@
 //! A file system that runs full under load: nothing acknowledged is lost, no open is refused, and
 //! when there is room again everything goes on by itself.
 
-use crate::images::image::{FileSystem, Image, Mounted, command, text};
+use crate::images::image::{Image, Mounted, command, text};
 use crate::kills::{Told, Victim, run, run_well};
 use crate::random::Random;
 use crate::requirements::{Requirement, count, has, say, seed};
@@ -13,14 +13,14 @@ use std::time::Duration;
 const IMAGE_SIZE: u64 = 3 << 20;
 const BALLAST_SIZE: usize = 1 << 20;
 const KILLS: u64 = 50;
-/// On the others.
+/// On the tmpfs.
 const KILLS_ELSEWHERE: u64 = 8;
-/// What the store and the ballast have on a file system that cannot be as small as the ext4.
+/// What the store and the ballast have on the tmpfs.
 const ROOM: u64 = 3 << 20;
 /// How far a run gets at most before it is killed, in bytes of what it tells.
 const TOLD_BYTES_MAX: u64 = 60_000;
-/// On the others, which are full sooner: who is turned down waits before it asks again.
-const TOLD_BYTES_MAX_ELSEWHERE: u64 = 4_000;
+/// On the tmpfs.
+const TOLD_BYTES_MAX_ELSEWHERE: u64 = 20_000;
 /// What a run tells of a request that was turned down for want of room.
 const FULL: &str = "\"storage-full\"";
 
@@ -40,17 +40,6 @@ impl Small {
         let scratch = tempfile::tempdir().expect("a directory");
         let image = Image::make(scratch.path().join("image"), IMAGE_SIZE);
         let mounted = image.mount(&scratch.path().join("mounted"));
-        Self::with_ballast(scratch, mounted)
-    }
-
-    /// An xfs, most of which is used up by something that stays.
-    fn xfs() -> Self {
-        let scratch = tempfile::tempdir().expect("a directory");
-        let image = Image::of(FileSystem::Xfs, scratch.path().join("image"));
-        let mounted = image.mount(&scratch.path().join("mounted"));
-        let free = usize::try_from(mounted.free() - ROOM).expect("it fits the memory");
-        fs::write(mounted.path().join("used"), vec![1; free]).expect("room");
-        command("sync", &["--file-system", text(mounted.path())]);
         Self::with_ballast(scratch, mounted)
     }
 
@@ -97,13 +86,6 @@ fn a_file_system_that_runs_full_under_kills_loses_nothing_and_recovers_by_itself
 }
 
 #[test]
-fn an_xfs_that_runs_full_under_kills_loses_nothing_and_recovers_by_itself() {
-    if has(Requirement::Xfs, "a small xfs that runs full") {
-        run_full_under_kills(&Small::xfs(), "xfs", KILLS_ELSEWHERE, TOLD_BYTES_MAX_ELSEWHERE);
-    }
-}
-
-#[test]
 fn a_tmpfs_that_runs_full_under_kills_loses_nothing_and_recovers_by_itself() {
     if has(Requirement::Loop, "a small tmpfs that runs full") {
         run_full_under_kills(&Small::tmpfs(), "tmpfs", KILLS_ELSEWHERE, TOLD_BYTES_MAX_ELSEWHERE);
@@ -129,7 +111,7 @@ fn run_full_under_kills(small: &Small, name: &str, kills: u64, told_max: u64) {
     let grants = store.model.counts.grants;
     count("kills_on_full_file_systems", kills);
     say(&format!("a full {name}: {full} of {kills} killed runs met it; {grants} grants meanwhile"));
-    assert!(full * 2 >= kills, "it was full for most of the time: {full} of {kills}");
+    assert!(full * 4 >= kills, "it was full for a good part of the time: {full} of {kills}");
     small.make_room();
     let ended = small.start(&store, seed >> 1, "2000").end();
     assert_eq!(ended.code(), Some(0), "PORTPLEX_SEED={seed} with room again: {}", ended.err);

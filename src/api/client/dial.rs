@@ -127,7 +127,28 @@ impl Noted {
         }
         done
     }
+
+    /// As [`note`](Self::note), of something written. Who is refused may still be writing when the other
+    /// side has gone: why it went is among the last that it sent, and nobody would read it any more.
+    fn note_written<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(done, Poll::Ready(Err(_))) {
+            let mut room = [0; 1_024];
+            for _ in 0..LAST_READS_MAX {
+                let mut into = ReadBuf::new(&mut room);
+                let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, &mut into) else { break };
+                let is_last = read.is_err() || into.filled().is_empty();
+                let _ = self.note(Poll::Ready(read));
+                if is_last {
+                    break;
+                }
+            }
+        }
+        self.note(done)
+    }
 }
+
+/// How often it is read once more.
+const LAST_READS_MAX: usize = 64;
 
 impl AsyncRead for Noted {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -141,18 +162,18 @@ impl AsyncWrite for Noted {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let noted = self.get_mut();
         let written = Pin::new(&mut noted.stream).poll_write(context, bytes);
-        noted.note(written)
+        noted.note_written(context, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let noted = self.get_mut();
         let flushed = Pin::new(&mut noted.stream).poll_flush(context);
-        noted.note(flushed)
+        noted.note_written(context, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let noted = self.get_mut();
         let shut = Pin::new(&mut noted.stream).poll_shutdown(context);
-        noted.note(shut)
+        noted.note_written(context, shut)
     }
 }

@@ -109,12 +109,6 @@ impl Mounted {
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
-
-    /// How many bytes are free.
-    pub(crate) fn free(&self) -> u64 {
-        let found = rustix::fs::statvfs(&self.0).expect("a file system says how much is free");
-        found.f_bavail * found.f_frsize
-    }
 }
 
 impl Drop for Mounted {

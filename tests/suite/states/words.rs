@@ -376,7 +376,7 @@ const fn ask(stack: usize, body: Body) -> Ask {
 pub(crate) fn mark(structure: &Structure) -> [u8; 32] {
     let (mut low, mut high, mut bytes) = (1_u64, 2_u64, Vec::new());
     let mut fold = |word: u64| {
-        let product = u128::from(low ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        let product = u128::from(low ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         low = (product >> 64) as u64 ^ high;
         high = high.rotate_left(23) ^ product as u64;
     };
