@@ -31,6 +31,7 @@ pub(crate) struct Host {
     is_armed: bool,
     is_full: bool,
     pub(crate) crashes: u64,
+    pub(crate) power_losses: u64,
     pub(crate) opens: u64,
     pub(crate) fault: Option<String>,
 }
@@ -50,6 +51,7 @@ impl Host {
             is_armed: false,
             is_full: false,
             crashes: 0,
+            power_losses: 0,
             opens: 0,
             fault: None,
         };
@@ -143,6 +145,7 @@ impl Host {
                 _ => Loss::Random(self.dice.next()),
             };
             self.disk = self.disk.after_power_cut(&loss);
+            self.power_losses += 1;
             self.boot += 1;
             self.clock = clock(&self.time, self.boot, self.dice.next());
         } else {

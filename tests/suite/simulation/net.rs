@@ -11,8 +11,8 @@ use crate::random::Random;
 use parking_lot::Mutex;
 use portplex::facility::{AttachRequest, CallError, Challenge, Command, Completer, Facility, Page, Presence, Query};
 use portplex::facility::{Renewal, Reply, Ticket};
-use portplex::ident::ConnectorName;
-use portplex::structure::{Actor, Introduction, ReportedGrant, Request};
+use portplex::ident::{ConnectorName, Lsn};
+use portplex::structure::{Actor, Answer, Introduction, ReportedGrant, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -81,9 +81,34 @@ pub(crate) struct Inner {
     pub(crate) cut: BTreeSet<usize>,
     pub(crate) is_calm: bool,
     pub(crate) host: Host,
-    pub(crate) messages: u64,
+    pub(crate) posts: Posts,
+    /// Requests of which the stack took a refusal, and has forgotten the number.
+    refused: BTreeSet<u64>,
+    /// What any copy of a request was granted.
+    granted: Vec<(u64, Lsn)>,
     /// What happened, as one number.
     pub(crate) trace: u64,
+}
+
+/// What became of the messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Posts {
+    pub(crate) sent: u64,
+    pub(crate) dropped: u64,
+    pub(crate) doubled: u64,
+    /// More than 12 ms under way: overtaken by others.
+    pub(crate) delayed: u64,
+    pub(crate) arrived: u64,
+}
+
+impl Posts {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.dropped += other.dropped;
+        self.doubled += other.doubled;
+        self.delayed += other.delayed;
+        self.arrived += other.arrived;
+    }
 }
 
 impl Net {
@@ -97,7 +122,9 @@ impl Net {
             cut: BTreeSet::new(),
             is_calm: false,
             host,
-            messages: 0,
+            posts: Posts::default(),
+            refused: BTreeSet::new(),
+            granted: Vec::new(),
             trace: 0,
         })))
     }
@@ -130,6 +157,15 @@ impl Inner {
     /// The moments at which copies of a message arrive.
     fn fate(&mut self, stack: usize) -> Vec<u64> {
         let now = self.time.now();
+        let times = self.dealt(stack, now);
+        self.posts.sent += 1;
+        self.posts.dropped += u64::from(times.is_empty());
+        self.posts.doubled += u64::from(times.len() > 1);
+        self.posts.delayed += u64::from(times.iter().any(|at| *at > now + 12));
+        times
+    }
+
+    fn dealt(&mut self, stack: usize, now: u64) -> Vec<u64> {
         if self.is_calm {
             return vec![now + 1];
         }
@@ -174,7 +210,7 @@ impl Inner {
         let due = std::mem::replace(&mut self.queue, later);
         let (mut slips, mut batch) = (Vec::new(), Vec::new());
         for ((at, number), packet) in due {
-            self.messages += 1;
+            self.posts.arrived += u64::from(matches!(packet, Packet::ToFacility(..) | Packet::ToStack(..)));
             self.note(at ^ number << 32);
             match packet {
                 Packet::ToFacility(stack, id, ask) if self.host.is_up() => {
@@ -185,6 +221,9 @@ impl Inner {
                 Packet::ToFacility(..) => {}
                 Packet::ToStack(id, told) => {
                     if let Some(caller) = self.waiting.remove(&id) {
+                        if matches!(told, Told::Reply(Err(CallError::Refused(_)))) {
+                            self.refused.insert(id);
+                        }
                         answer(caller, told);
                     }
                 }
@@ -205,6 +244,9 @@ impl Inner {
         }
         for (stack, id, slip) in slips {
             let Some(mut told) = taken(slip) else { continue };
+            if let Told::Reply(Ok(Reply { answer: Answer::Granted(grants), .. })) = &told {
+                self.granted.extend(grants.iter().map(|grant| (id, grant.lsn)));
+            }
             for at in self.fate(stack) {
                 // The second copy of an answer finds nobody who waits.
                 let told = std::mem::replace(&mut told, Told::Done(Ok(())));
@@ -213,6 +255,13 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Grants of late doubles whose stack had taken a refusal of the first copy. It knows of them with
+    /// its next attach and not before: a refusal is not remembered (`structure::retry` says why).
+    pub(crate) fn unknown(&self) -> BTreeSet<Lsn> {
+        let unknown = self.granted.iter().filter(|(id, _)| self.refused.contains(id));
+        unknown.map(|(_, lsn)| *lsn).collect()
     }
 
     fn waits_for_done(&self, id: u64) -> bool {

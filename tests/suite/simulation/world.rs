@@ -7,7 +7,9 @@
 
 mod calm;
 
+use super::Plan;
 use super::clock::{BootClock, Time};
+use super::counters::{Counters, Watch};
 use super::host::{Host, QUARANTINE_MS};
 use super::kernels::{Kernel, Kernels};
 use super::net::Net;
@@ -17,7 +19,7 @@ use portplex::facility::Clock;
 use portplex::facility::pump::Pumping;
 use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, PortSet, ProcessId, Target, Transport};
 use portplex::profile::{Profile, parse};
-use portplex::stack::{BoundPort, Local, Options, Refill, Stack, StackError, State};
+use portplex::stack::{BoundPort, Local, Observer, Options, Refill, Stack, StackError, State};
 use portplex::structure::{ConnectorState, Item, PortOwner, Request};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -29,50 +31,6 @@ const FIRST: u16 = 1_024;
 const PROMISE_MS: u64 = 3_000;
 /// How deep calls may nest.
 const DEPTH_MAX: u32 = 3;
-
-/// What is run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) steps: u32,
-    /// Kinds of faults: bit 0 the network, 1 the facility, 2 processes, 3 machines, 4 operators and intruders.
-    pub(crate) faults: u32,
-}
-
-/// All kinds of faults.
-pub(crate) const ALL_FAULTS: u32 = 0b1_1111;
-
-/// What a run did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) simulated_ms: u64,
-    pub(crate) messages: u64,
-    pub(crate) binds: u64,
-    pub(crate) facility_crashes: u64,
-    pub(crate) process_crashes: u64,
-    pub(crate) reboots: u64,
-    pub(crate) refusals: u64,
-    /// Sockets that met another one on their port, as the checker of the kernels counts them.
-    pub(crate) duplicates: u64,
-    /// Ports that another kernel had before the remote side forgot them.
-    pub(crate) early: u64,
-    pub(crate) trace: u64,
-}
-
-impl Counters {
-    /// Adds what another run did.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.simulated_ms += other.simulated_ms;
-        self.messages += other.messages;
-        self.binds += other.binds;
-        self.facility_crashes += other.facility_crashes;
-        self.process_crashes += other.process_crashes;
-        self.reboots += other.reboots;
-        self.refusals += other.refusals;
-        self.duplicates += other.duplicates;
-        self.early += other.early;
-    }
-}
 
 struct Slot {
     index: usize,
@@ -95,6 +53,7 @@ pub(crate) struct World {
     slots: Vec<Mutex<Slot>>,
     kernels: Mutex<Kernels>,
     counters: Mutex<Counters>,
+    watch: Arc<Watch>,
     depth: Cell<u32>,
     is_over: Cell<bool>,
 }
@@ -107,14 +66,15 @@ pub(crate) fn run(plan: Plan) -> (Counters, Result<(), String>) {
     let done = world.live();
     drop(pumping);
     let mut counters = *world.counters.lock();
-    counters.simulated_ms = world.time.now();
+    (counters.seeds, counters.steps, counters.simulated_ms) = (1, u64::from(plan.steps), world.time.now());
+    (counters.grants, counters.releases) = world.watch.counts();
     {
         let kernels = world.kernels.lock();
         (counters.binds, counters.duplicates, counters.early) = (kernels.binds, kernels.duplicates, kernels.early);
     }
     world.net.with(|inner| {
-        counters.messages = inner.messages;
-        counters.facility_crashes = inner.host.crashes;
+        counters.posts = inner.posts;
+        (counters.facility_crashes, counters.power_losses) = (inner.host.crashes, inner.host.power_losses);
         counters.trace = inner.trace;
     });
     (counters, done)
@@ -175,6 +135,7 @@ impl World {
             dice: Mutex::new(dice),
             kernels: Mutex::new(Kernels::new(QUARANTINE_MS)),
             counters: Mutex::default(),
+            watch: Arc::default(),
             depth: Cell::new(0),
             is_over: Cell::new(false),
         }
@@ -305,7 +266,8 @@ impl World {
         let refill = Refill { low_ports: 4, at_once_max: 1, idle_ms: 800, share: false, ..Refill::default() };
         let seed = [self.below(256) as u8; 32];
         let clock = Arc::clone(&slot.clock) as Arc<dyn Clock>;
-        (identity, Options { seed, promise_ms: PROMISE_MS, refill, clock, ..Options::default() })
+        let observer = Some(Arc::clone(&self.watch) as Arc<dyn Observer>);
+        (identity, Options { seed, promise_ms: PROMISE_MS, refill, clock, observer, ..Options::default() })
     }
 
     /// An agent starts, and takes over the sockets that its kernel has.

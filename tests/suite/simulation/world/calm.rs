@@ -5,6 +5,9 @@ use super::{FIRST, Slot, World, dvipa, target};
 use portplex::stack::{Stack, State};
 use portplex::structure::PortOwner;
 
+/// How often a stack may fail to give back when faults have stopped.
+const TRIES_MAX: u32 = 10;
+
 impl World {
     /// Faults stop; then L1 and P5 hold.
     pub(super) fn settle(&self) -> Result<(), String> {
@@ -15,23 +18,23 @@ impl World {
             inner.host.disarm();
         });
         self.round(4_000)?;
-        self.each(|slot| {
-            self.close_all_in_order(slot);
-            if let Some(stack) = &slot.stack {
-                let _ = stack.release_all();
-            }
-        });
+        self.give_all_back()?;
         self.round(3 * QUARANTINE_MS + 12_000)?;
-        let left = self.net.with(|inner| {
-            let structure = inner.host.structure()?;
-            let ports = FIRST..FIRST + 192;
-            let left = ports.filter(|port| !matches!(structure.owner(target(), *port), PortOwner::Free));
-            Some(left.map(|port| (port, structure.owner(target(), port))).collect::<Vec<_>>())
-        });
-        match left {
-            None => return Err("L1: the facility does not come back".to_owned()),
-            Some(left) if !left.is_empty() => return Err(format!("P5: not given back or not free again: {left:?}")),
-            Some(_) => {}
+        let left = self.left()?;
+        let unknown = self.net.with(|inner| inner.unknown());
+        let is_unknown = |owner: &PortOwner| matches!(owner, PortOwner::Held { grant, .. } if unknown.contains(grant));
+        if let Some(held) = left.iter().find(|(_, owner)| !is_unknown(owner)) {
+            return Err(format!("P5: {} ports are not given back or not free again, as {held:?}", left.len()));
+        }
+        if !left.is_empty() {
+            // Ports that no stack knows of; all do after an attach, and nothing is left then.
+            self.each(|slot| self.reattach(slot));
+            self.round(1_000)?;
+            self.give_all_back()?;
+            self.round(3 * QUARANTINE_MS + 12_000)?;
+            if let Some(held) = self.left()?.first() {
+                return Err(format!("P5: not given back after every stack attached again, as {held:?}"));
+            }
         }
         let mut slot = self.slots[0].lock();
         // Without TIMEWAITINTERVAL the port that came back last waits for another one to come back.
@@ -59,6 +62,40 @@ impl World {
         }
         drop(slot);
         self.check()
+    }
+
+    /// Everybody closes everything and gives it back. Nothing hinders it now; but a stack whose calls
+    /// went to a facility that was not back yet may only be about to attach.
+    fn give_all_back(&self) -> Result<(), String> {
+        for index in 0..self.slots.len() {
+            let mut tries = 0;
+            loop {
+                let done = {
+                    let mut slot = self.slots[index].lock();
+                    self.close_all_in_order(&mut slot);
+                    slot.stack.as_ref().map(Stack::release_all)
+                };
+                if matches!(done, Some(Ok(()))) {
+                    break;
+                }
+                tries += 1;
+                if tries > TRIES_MAX {
+                    return Err(format!("P5: SYS{index} cannot give back, though all is well: {done:?}"));
+                }
+                self.round(500)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ports that are not free.
+    fn left(&self) -> Result<Vec<(u16, PortOwner)>, String> {
+        let left = self.net.with(|inner| {
+            let structure = inner.host.structure()?;
+            let owners = (FIRST..FIRST + 192).map(|port| (port, structure.owner(target(), port)));
+            Some(owners.filter(|(_, owner)| !matches!(owner, PortOwner::Free)).collect())
+        });
+        left.ok_or_else(|| "L1: the facility does not come back".to_owned())
     }
 
     fn close_all_in_order(&self, slot: &mut Slot) {
@@ -89,7 +126,10 @@ impl World {
             }
             self.check()?;
             for index in 0..self.slots.len() {
-                if self.slots[index].lock().stack.is_none() && self.below(4) == 0 {
+                // Whose name another machine took, or never gave back, is helped by an operator.
+                let state = self.slots[index].lock().stack.as_ref().map(Stack::state);
+                let is_out = matches!(state, None | Some(State::Unreachable | State::Expired));
+                if is_out && self.below(4) == 0 {
                     self.operate(index);
                 }
             }
