@@ -17,6 +17,9 @@ pub(crate) struct Counters {
     pub(crate) grants: u64,
     pub(crate) releases: u64,
     pub(crate) binds: u64,
+    pub(crate) connections: u64,
+    /// Backups that were put back.
+    pub(crate) restores: u64,
     pub(crate) facility_crashes: u64,
     /// Crashes of the facility that took the power with them.
     pub(crate) power_losses: u64,
@@ -40,6 +43,8 @@ impl Counters {
         self.grants += other.grants;
         self.releases += other.releases;
         self.binds += other.binds;
+        self.connections += other.connections;
+        self.restores += other.restores;
         self.facility_crashes += other.facility_crashes;
         self.power_losses += other.power_losses;
         self.process_crashes += other.process_crashes;
@@ -63,7 +68,9 @@ impl Counters {
             ("messages delayed", delayed),
             ("grants", self.grants),
             ("releases", self.releases),
-            ("binds", self.binds),
+            ("ports taken into use", self.binds),
+            ("connections", self.connections),
+            ("backups put back", self.restores),
             ("refusals", self.refusals),
             ("crashes of the facility", self.facility_crashes),
             ("power losses of the facility", self.power_losses),

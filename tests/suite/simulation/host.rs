@@ -6,13 +6,12 @@ use crate::random::Random;
 use portplex::checkpoint::FlatStore;
 use portplex::disk::Disk;
 use portplex::disk::sim::{Fault, Loss, SimDisk};
-use portplex::facility::{self, Clock, Command, Machine, Options, Stepper};
-use portplex::structure::Structure;
-use std::path::Path;
+use portplex::facility::{self, CallError, Clock, Command, Machine, Options, Reply, Stepper, Ticket};
+use portplex::structure::{Request, Structure};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DIR: &str = "/store";
 /// How long every port rests, ms.
 pub(crate) const QUARANTINE_MS: u64 = 2_000;
 /// The errno of a disk that fails.
@@ -23,6 +22,9 @@ pub(crate) struct Host {
     dice: Random,
     seed: u64,
     disk: SimDisk,
+    dir: PathBuf,
+    /// The disk as it was once: a backup.
+    backup: Option<SimDisk>,
     boot: u128,
     clock: Arc<BootClock>,
     stepper: Option<Stepper>,
@@ -32,6 +34,11 @@ pub(crate) struct Host {
     is_full: bool,
     pub(crate) crashes: u64,
     pub(crate) power_losses: u64,
+    pub(crate) restores: u64,
+    /// An older state was put back, and no operator has let granting go on since.
+    pub(crate) is_in_doubt: bool,
+    /// Nothing is done before: the machine is suspended, its boot clock goes on.
+    asleep_until: u64,
     pub(crate) opens: u64,
     pub(crate) fault: Option<String>,
 }
@@ -44,6 +51,8 @@ impl Host {
             dice: Random::new(seed ^ 0xfac1),
             seed,
             disk,
+            dir: PathBuf::from("/store"),
+            backup: None,
             boot: 0x1000,
             clock: clock(time, 0x1000, seed),
             stepper: None,
@@ -52,10 +61,13 @@ impl Host {
             is_full: false,
             crashes: 0,
             power_losses: 0,
+            restores: 0,
+            is_in_doubt: false,
+            asleep_until: 0,
             opens: 0,
             fault: None,
         };
-        facility::init(&host.machine(), Path::new(DIR), &host.options()).expect("an empty disk takes a store");
+        facility::init(&host.machine(), &host.dir, &host.options()).expect("an empty disk takes a store");
         host.open();
         host
     }
@@ -89,7 +101,7 @@ impl Host {
 
     fn open(&mut self) {
         self.opens += 1;
-        match Stepper::open(&self.machine(), Path::new(DIR), &self.options()) {
+        match Stepper::open(&self.machine(), &self.dir, &self.options()) {
             Ok(stepper) => {
                 if let Err(faults) = stepper.structure().audit() {
                     self.fault = Some(format!("audit after open {}: {faults:?}", self.opens));
@@ -103,6 +115,9 @@ impl Host {
 
     /// Does what waits. Whether everybody was answered.
     pub(crate) fn turn(&mut self, batch: Vec<Command>) -> bool {
+        if self.time.now() < self.asleep_until {
+            return false;
+        }
         if self.stepper.is_none() {
             if self.time.now() >= self.up_at {
                 self.open();
@@ -158,7 +173,8 @@ impl Host {
 
     /// Something happens to it.
     pub(crate) fn strike(&mut self) {
-        match self.dice.below(5) {
+        match self.dice.below(6) {
+            5 => self.asleep_until = self.time.now() + self.dice.below(5_000),
             0 if self.stepper.is_some() => self.down(),
             1 => {
                 let after = self.dice.below(12);
@@ -185,8 +201,36 @@ impl Host {
         }
     }
 
+    /// The store is lost, and an operator puts the backup back, and says so; or there is none yet and
+    /// one is made. A copy that is put back and not declared is outside of what is promised (R20).
+    pub(crate) fn restore(&mut self) {
+        let Some(backup) = self.backup.take() else {
+            if !self.is_armed && !self.is_full && self.stepper.is_some() {
+                self.backup = Some(self.disk.fork());
+            }
+            return;
+        };
+        self.stepper = None;
+        self.disk = backup;
+        (self.is_armed, self.is_full, self.is_in_doubt) = (false, false, true);
+        (self.crashes, self.restores) = (self.crashes + 1, self.restores + 1);
+        self.up_at = self.time.now() + self.dice.below(3_000);
+        let to = PathBuf::from(format!("/store{}", self.restores));
+        if let Err(error) = facility::restore(&self.machine(), &self.dir, &to, &self.options()) {
+            self.fault = Some(format!("I8: a backup cannot be put back: {error}"));
+        }
+        self.dir = to;
+    }
+
+    /// What an operator asks on the machine itself: there is nothing between.
+    pub(crate) fn ask(&mut self, request: Request) -> Option<Result<Reply, CallError>> {
+        let (ticket, completer) = Ticket::pair();
+        if self.turn(vec![Command::Request(request, completer)]) { ticket.try_take() } else { None }
+    }
+
     /// The disk is well again and has room.
     pub(crate) fn heal(&mut self) {
+        self.asleep_until = 0;
         self.disk.set_capacity(None);
         self.is_full = false;
     }

@@ -26,12 +26,13 @@ pub(crate) const STEPS: u32 = 250;
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) steps: u32,
-    /// Kinds of faults: bit 0 the network, 1 the facility, 2 processes, 3 machines, 4 operators and intruders.
+    /// Kinds of faults: bit 0 the network, 1 the facility, 2 processes, 3 machines, 4 operators and intruders,
+    /// 5 a store that is put back from a backup.
     pub(crate) faults: u32,
 }
 
 /// All kinds of faults.
-pub(crate) const ALL_FAULTS: u32 = 0b1_1111;
+pub(crate) const ALL_FAULTS: u32 = 0b11_1111;
 
 /// Runs a seed; what it did, and what was violated, with how to see it again.
 pub(crate) fn prove(seed: u64, steps: u32) -> (Counters, Result<(), String>) {

@@ -42,6 +42,13 @@ enum Told {
     Page(Result<Page, CallError>),
 }
 
+impl Told {
+    fn gives_a_lease(&self) -> bool {
+        let is_entry = |answer: &Answer| matches!(answer, Answer::Connected(_) | Answer::Attached { .. });
+        matches!(self, Told::Renewal(Ok(_))) || matches!(self, Told::Reply(Ok(reply)) if is_entry(&reply.answer))
+    }
+}
+
 /// Who waits for one.
 enum Caller {
     Reply(Completer<Reply>),
@@ -60,6 +67,12 @@ enum Slip {
     Page(Ticket<Page>),
 }
 
+struct Waiting {
+    caller: Caller,
+    stack: usize,
+    sent: u64,
+}
+
 enum Packet {
     ToFacility(usize, u64, Ask),
     ToStack(u64, Told),
@@ -76,7 +89,10 @@ pub(crate) struct Inner {
     dice: Random,
     queue: BTreeMap<(u64, u64), Packet>,
     sent: u64,
-    waiting: BTreeMap<u64, Caller>,
+    waiting: BTreeMap<u64, Waiting>,
+    /// For each stack when the newest call was sent that gave it its lease: an attach, a connect or a
+    /// renewal whose answer arrived (protocol.md R2).
+    pub(crate) leased: BTreeMap<usize, u64>,
     /// Stacks whose messages are all lost.
     pub(crate) cut: BTreeSet<usize>,
     pub(crate) is_calm: bool,
@@ -119,6 +135,7 @@ impl Net {
             queue: BTreeMap::new(),
             sent: 0,
             waiting: BTreeMap::new(),
+            leased: BTreeMap::new(),
             cut: BTreeSet::new(),
             is_calm: false,
             host,
@@ -191,7 +208,7 @@ impl Inner {
 
     fn call(&mut self, stack: usize, ask: Ask, caller: Caller) {
         let (now, id) = (self.time.now(), self.sent + 1);
-        self.waiting.insert(id, caller);
+        self.waiting.insert(id, Waiting { caller, stack, sent: now });
         self.post(now + PATIENCE_MS, Packet::GiveUp(id));
         self.send(stack, id, &ask);
         if matches!(ask, Ask::Request(Request::Stack { .. })) {
@@ -220,9 +237,13 @@ impl Inner {
                 }
                 Packet::ToFacility(..) => {}
                 Packet::ToStack(id, told) => {
-                    if let Some(caller) = self.waiting.remove(&id) {
+                    if let Some(Waiting { caller, stack, sent }) = self.waiting.remove(&id) {
                         if matches!(told, Told::Reply(Err(CallError::Refused(_)))) {
                             self.refused.insert(id);
+                        }
+                        if told.gives_a_lease() {
+                            let leased = self.leased.entry(stack).or_default();
+                            *leased = sent.max(*leased);
                         }
                         answer(caller, told);
                     }
@@ -265,7 +286,7 @@ impl Inner {
     }
 
     fn waits_for_done(&self, id: u64) -> bool {
-        matches!(self.waiting.get(&id), Some(Caller::Done(_)))
+        matches!(self.waiting.get(&id), Some(Waiting { caller: Caller::Done(_), .. }))
     }
 }
 

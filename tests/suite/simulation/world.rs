@@ -6,29 +6,36 @@
 //! alone by what nests in it.
 
 mod calm;
+mod life;
+mod strangers;
 
 use super::Plan;
 use super::clock::{BootClock, Time};
 use super::counters::{Counters, Watch};
 use super::host::{Host, QUARANTINE_MS};
-use super::kernels::{Kernel, Kernels};
+use super::kernels::{Kernel, Kernels, POOL, Place};
 use super::net::Net;
 use crate::random::Random;
 use parking_lot::Mutex;
 use portplex::facility::Clock;
 use portplex::facility::pump::Pumping;
-use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, MachineId, PortSet, ProcessId, Target, Transport};
+use portplex::ident::{BootId, ConnectorName, Dvipa, Identity, Lsn, MachineId, PortSet, ProcessId, Target, Transport};
 use portplex::profile::{Profile, parse};
-use portplex::stack::{BoundPort, Local, Observer, Options, Refill, Stack, StackError, State};
-use portplex::structure::{ConnectorState, Item, PortOwner, Request};
+use portplex::stack::{BoundPort, Local, Observer, Options, Refill, Stack, StackError, State, Tuple};
+use portplex::structure::{PortOwner, Structure};
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-const DVIPA: &str = "10.1.1.1";
+const DVIPAS: [&str; POOL] = ["10.1.1.1", "10.1.1.2"];
 const FIRST: u16 = 1_024;
+/// The explicit-bind pool: one group.
+const POOL_FIRST: u16 = 1_216;
 /// How long the stacks promise to be heard of, ms.
 const PROMISE_MS: u64 = 3_000;
+/// What two clocks may drift apart in that time, and a millisecond for rounding.
+const DRIFT_MS: u64 = 5;
 /// How deep calls may nest.
 const DEPTH_MAX: u32 = 3;
 
@@ -40,8 +47,10 @@ struct Slot {
     clock: Arc<BootClock>,
     stack: Option<Stack>,
     sockets: Vec<BoundPort>,
+    /// Connections that were opened without a bound socket.
+    connections: Vec<(Tuple, u64)>,
     /// Sockets of this kernel whose agent died.
-    orphans: Vec<u16>,
+    orphans: Vec<Place>,
     paused_until: u64,
 }
 
@@ -70,35 +79,55 @@ pub(crate) fn run(plan: Plan) -> (Counters, Result<(), String>) {
     (counters.grants, counters.releases) = world.watch.counts();
     {
         let kernels = world.kernels.lock();
-        (counters.binds, counters.duplicates, counters.early) = (kernels.binds, kernels.duplicates, kernels.early);
+        (counters.binds, counters.connections) = (kernels.binds, kernels.connections);
+        (counters.duplicates, counters.early) = (kernels.duplicates, kernels.early);
     }
     world.net.with(|inner| {
         counters.posts = inner.posts;
         (counters.facility_crashes, counters.power_losses) = (inner.host.crashes, inner.host.power_losses);
+        counters.restores = inner.host.restores;
         counters.trace = inner.trace;
     });
     (counters, done)
 }
 
-fn dvipa() -> Dvipa {
-    DVIPA.parse().expect("a DVIPA")
+fn dvipa(of: usize) -> Dvipa {
+    DVIPAS[of].parse().expect("a DVIPA")
 }
 
-fn target() -> Target {
-    Target::List(dvipa(), Transport::Tcp)
+fn target(of: usize) -> Target {
+    if of == POOL { Target::Pool(Transport::Tcp) } else { Target::List(dvipa(of), Transport::Tcp) }
+}
+
+fn local(of: usize) -> Local {
+    if of == POOL { Local::Any } else { Local::Address(dvipa(of)) }
+}
+
+fn place(at: Local, port: u16) -> Place {
+    ((0..POOL).find(|of| local(*of) == at).unwrap_or(POOL), port)
+}
+
+fn token(grant: Option<Lsn>) -> u64 {
+    grant.map_or(0, |lsn| lsn.0)
 }
 
 fn name(index: usize) -> ConnectorName {
     ConnectorName::new(&format!("SYS{index}")).expect("a name")
 }
 
-/// Three groups; every second stack may not use the first 16 ports.
+/// Two DVIPAs with three groups each, and a pool; every second stack may not use the first 16 ports,
+/// and every third one has no pool.
 fn profile(index: usize) -> Profile {
     let first = FIRST + if index % 2 == 1 { 16 } else { 0 };
+    let pool =
+        if index % 3 == 2 { String::new() } else { format!("GLOBALCONFIG EXPLICITBINDPORTRANGE {POOL_FIRST} 64") };
+    let [one, two] = DVIPAS;
     let text = format!(
         "TCPCONFIG TIMEWAITINTERVAL 0 EPHEMERALPORTS {first} {}
-         VIPADYNAMIC VIPADEFINE 255.255.255.0 {DVIPA}
-         VIPADISTRIBUTE SYSPLEXPORTS {DVIPA} PORT 4035 DESTIP ALL ENDVIPADYNAMIC",
+         {pool}
+         VIPADYNAMIC VIPADEFINE 255.255.255.0 {one} {two}
+         VIPADISTRIBUTE SYSPLEXPORTS {one} PORT 4035 DESTIP ALL
+         VIPADISTRIBUTE SYSPLEXPORTS {two} PORT 4035 DESTIP ALL ENDVIPADYNAMIC",
         FIRST + 191
     );
     parse(text.as_bytes()).0
@@ -122,6 +151,7 @@ impl World {
                 clock,
                 stack: None,
                 sockets: Vec::new(),
+                connections: Vec::new(),
                 orphans: Vec::new(),
                 paused_until: 0,
             })
@@ -197,6 +227,8 @@ impl World {
             3..6 if self.has(1) => self.net.with(|inner| inner.host.strike()),
             6..8 if self.has(4) => self.operate(index),
             8 if self.has(4) => self.intrude(index),
+            13 if self.has(5) && self.below(5) == 0 => self.restore(),
+            14 if self.has(5) => self.let_grants_go_on(),
             _ => {
                 if let Some(mut slot) = self.slots[index].try_lock() {
                     self.act_on(&mut slot, what);
@@ -234,13 +266,14 @@ impl World {
             State::Active | State::Stopped(_) => {}
         }
         match what {
-            20..58 => self.bind(slot, 0),
-            58..63 => self.bind(slot, FIRST + self.below(192) as u16),
-            63..85 => self.close_one(slot),
+            20..40 => self.bind(slot, self.below(2) as usize, 0),
+            40..44 => self.bind(slot, POOL, 0),
+            44..58 => self.connect(slot, self.below(2) as usize),
+            58..63 => self.bind(slot, self.below(2) as usize, FIRST + self.below(192) as u16),
+            63..75 => self.close_one(slot),
+            75..85 => self.disconnect_one(slot),
             85..88 => {
-                for _ in 0..slot.sockets.len() {
-                    self.close_one(slot);
-                }
+                self.close_all_in_order(slot);
                 if let Some(stack) = &slot.stack {
                     stack.give_back(0);
                 }
@@ -257,72 +290,6 @@ impl World {
         }
     }
 
-    fn introduce(&self, slot: &Slot) -> (Identity, Options) {
-        let identity = Identity {
-            machine: MachineId(slot.kernel.machine),
-            boot: BootId(slot.kernel.boot),
-            process: ProcessId(slot.process),
-        };
-        let refill = Refill { low_ports: 4, at_once_max: 1, idle_ms: 800, share: false, ..Refill::default() };
-        let seed = [self.below(256) as u8; 32];
-        let clock = Arc::clone(&slot.clock) as Arc<dyn Clock>;
-        let observer = Some(Arc::clone(&self.watch) as Arc<dyn Observer>);
-        (identity, Options { seed, promise_ms: PROMISE_MS, refill, clock, observer, ..Options::default() })
-    }
-
-    /// An agent starts, and takes over the sockets that its kernel has.
-    fn start(&self, slot: &mut Slot) {
-        slot.process += 1;
-        let (identity, options) = self.introduce(slot);
-        let started = Stack::start(self.net.door(slot.index), name(slot.index), profile(slot.index), identity, options);
-        match started {
-            Ok((stack, _)) => {
-                slot.stack = Some(stack);
-                self.adopt(slot);
-            }
-            Err(error) => self.refused(&error),
-        }
-    }
-
-    fn adopt(&self, slot: &mut Slot) {
-        let Some(stack) = &slot.stack else { return };
-        let mut in_use = PortSet::empty();
-        for port in slot.orphans.iter().copied().chain(slot.sockets.iter().map(|bound| bound.port)) {
-            in_use.insert_range(port, port);
-        }
-        match stack.adopt(Local::Address(dvipa()), &in_use) {
-            Ok(bound) => {
-                slot.orphans.retain(|port| !bound.iter().any(|bound| bound.port == *port));
-                if !slot.orphans.is_empty() {
-                    let (kernel, lost) = (slot.kernel, &slot.orphans);
-                    self.violated(format!("P2, I4: {kernel:?} has sockets that no grant covers any more: {lost:?}"));
-                }
-                slot.sockets.extend(bound);
-            }
-            Err(StackError::NotSysplexPorts { .. }) if slot.orphans.is_empty() => {}
-            Err(error) if slot.orphans.is_empty() => self.refused(&error),
-            Err(error) => {
-                self.refused(&error);
-                // Its agent tries again with the next life.
-                slot.stack = None;
-                slot.orphans.extend(slot.sockets.drain(..).map(|bound| bound.port));
-            }
-        }
-    }
-
-    fn reattach(&self, slot: &mut Slot) {
-        let Some(stack) = &slot.stack else { return };
-        match stack.reattach(self.net.door(slot.index)) {
-            Ok(adopted) => {
-                if !adopted.stopped.is_empty() {
-                    self.violated(format!("P2, I4: {:?} is told to stop {:?}", slot.kernel, adopted.stopped));
-                }
-                self.adopt(slot);
-            }
-            Err(error) => self.refused(&error),
-        }
-    }
-
     fn refused(&self, error: &StackError) {
         self.counters.lock().refusals += 1;
         if error.to_string().is_empty() {
@@ -330,17 +297,46 @@ impl World {
         }
     }
 
-    fn bind(&self, slot: &mut Slot, port: u16) {
+    fn bind(&self, slot: &mut Slot, of: usize, port: u16) {
         let Some(stack) = &slot.stack else { return };
-        match stack.bind(dvipa(), port) {
+        let bound = if of == POOL { stack.bind_unspecified() } else { stack.bind(dvipa(of), port) };
+        match bound {
+            // A stack without a pool takes one of its own: they are no part of this.
+            Ok(bound) if of == POOL && bound.grant.is_none() => stack.release(bound),
             Ok(bound) => {
-                let token = bound.grant.map_or(0, |lsn| lsn.0);
-                self.kernels.lock().bind(slot.kernel, slot.index, bound.port, token, self.time.now());
-                let what = u64::from(bound.port) << 8 | slot.index as u64;
-                self.net.with(|inner| inner.note(what));
+                let (at, now) = (place(bound.local, bound.port), self.time.now());
+                self.kernels.lock().bind(slot.kernel, slot.index, at, token(bound.grant), now);
+                self.used(slot, at);
                 slot.sockets.push(bound);
             }
             Err(error) => self.refused(&error),
+        }
+    }
+
+    fn connect(&self, slot: &mut Slot, of: usize) {
+        let Some(stack) = &slot.stack else { return };
+        let far = 1 + self.below(40);
+        match stack.connect(dvipa(of), SocketAddr::from(([203, 0, 113, 7], far as u16))) {
+            Ok(tuple) => {
+                let (at, now) = (place(tuple.local, tuple.port), self.time.now());
+                self.kernels.lock().connect(slot.kernel, slot.index, at, far, token(tuple.grant), now);
+                self.used(slot, at);
+                slot.connections.push((tuple, far));
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// A port was taken into use: within the lease, counted from when the call was sent that gave it.
+    fn used(&self, slot: &Slot, (of, port): Place) {
+        let now = self.time.now();
+        let leased = self.net.with(|inner| {
+            inner.note(u64::from(port) << 16 | (of as u64) << 8 | slot.index as u64);
+            inner.leased.get(&slot.index).copied().unwrap_or(0)
+        });
+        if now > leased + PROMISE_MS + DRIFT_MS {
+            let late = now - leased;
+            self.violated(format!("R2, I2: {:?} uses {of}:{port} {late} ms after it asked for its lease", slot.kernel));
         }
     }
 
@@ -350,85 +346,31 @@ impl World {
         }
         let at = self.dice.lock().index(slot.sockets.len());
         let bound = slot.sockets.swap_remove(at);
-        self.kernels.lock().close(slot.kernel, bound.port, self.time.now());
+        self.kernels.lock().close(slot.kernel, place(bound.local, bound.port), self.time.now());
         if let Some(stack) = &slot.stack {
             stack.release(bound);
         }
     }
 
-    /// The agent dies; its kernel goes on, with the sockets or without.
-    fn crash(&self, slot: &mut Slot, sockets_live: bool) {
-        if slot.stack.take().is_none() {
+    fn disconnect_one(&self, slot: &mut Slot) {
+        if slot.connections.is_empty() {
             return;
         }
-        self.counters.lock().process_crashes += 1;
-        slot.orphans.extend(slot.sockets.drain(..).map(|bound| bound.port));
-        if !sockets_live {
-            self.close_all(slot);
+        let at = self.dice.lock().index(slot.connections.len());
+        let (tuple, far) = slot.connections.swap_remove(at);
+        self.kernels.lock().disconnect(slot.kernel, place(tuple.local, tuple.port), far, self.time.now());
+        if let Some(stack) = &slot.stack {
+            stack.close(tuple);
         }
     }
 
-    fn close_all(&self, slot: &mut Slot) {
-        let (mut kernels, now) = (self.kernels.lock(), self.time.now());
-        slot.orphans.drain(..).for_each(|port| kernels.close(slot.kernel, port, now));
-        slot.sockets.drain(..).for_each(|bound| kernels.close(slot.kernel, bound.port, now));
-    }
-
-    /// The machine goes down, and comes back as another boot.
-    fn reboot(&self, slot: &mut Slot) {
-        slot.stack = None;
-        self.close_all(slot);
-        slot.kernel.boot += 1;
-        slot.is_on = false;
-        slot.paused_until = 0;
-        slot.clock = clock(&self.time, slot.kernel, self.dice.lock().next());
-        self.counters.lock().reboots += 1;
-    }
-
-    /// An operator says what is true when it is said: that a boot is dead, or nothing. Without the word a
-    /// clean-up must be refused, for nobody here enforces what the stacks promise.
-    fn operate(&self, index: usize) {
-        let Some(slot) = self.slots[index].try_lock() else { return };
-        let wanted = name(index);
-        let found = self.net.with(|inner| {
-            let mut items = inner.host.structure()?.items();
-            items.find_map(|item| match item {
-                Item::Connector { name, incarnation, state, identity, .. } if name == wanted => {
-                    Some((incarnation, state, identity))
-                }
-                _ => None,
-            })
-        });
-        let Some((incarnation, state, identity)) = found else { return };
-        let kernel = Kernel { machine: identity.machine.0, boot: identity.boot.0 };
-        let is_dead = kernel != slot.kernel;
-        drop(slot);
-        let by = ConnectorName::new("OPERATOR").expect("a name");
-        let door = self.net.door(usize::MAX);
-        let name = name(index);
-        if state != ConnectorState::FailedPersistent && self.below(2) == 0 {
-            drop(door.submit(Request::MarkFailed { name: name.clone(), incarnation, by: Some(by.clone()) }));
+    fn close_all_in_order(&self, slot: &mut Slot) {
+        while !slot.sockets.is_empty() {
+            self.close_one(slot);
         }
-        drop(door.submit(Request::CleanUp { name, incarnation, by, boot_is_dead: is_dead }));
-    }
-
-    /// Another machine comes up under the same name. If it is let in it uses one port, and goes.
-    fn intrude(&self, index: usize) {
-        let Some(slot) = self.slots[index].try_lock() else { return };
-        let kernel = Kernel { machine: 100 + slot.kernel.machine, boot: self.time.now().into() };
-        let identity =
-            Identity { machine: MachineId(kernel.machine), boot: BootId(kernel.boot), process: ProcessId(1) };
-        let (_, options) = self.introduce(&slot);
-        let started = Stack::start(self.net.door(index), name(index), profile(index), identity, options);
-        drop(slot);
-        let Ok((stack, _)) = started else { return };
-        if let Ok(bound) = stack.bind(dvipa(), 0) {
-            let token = bound.grant.map_or(0, |lsn| lsn.0);
-            self.kernels.lock().bind(kernel, usize::MAX, bound.port, token, self.time.now());
-            self.kernels.lock().close(kernel, bound.port, self.time.now());
-            stack.release(bound);
+        while !slot.connections.is_empty() {
+            self.disconnect_one(slot);
         }
-        let _ = stack.disconnect();
     }
 
     /// Every socket is covered by what the facility has (P2, I1), and nothing was violated.
@@ -436,18 +378,23 @@ impl World {
         let mut kernels = self.kernels.lock();
         let fault = self.net.with(|inner| {
             let Some(structure) = inner.host.structure() else { return inner.host.fault.take() };
-            for (port, socket) in kernels.open() {
-                let owner = structure.owner(target(), port);
-                let is_right = matches!(&owner, PortOwner::Held { connector, .. } if *connector == name(socket.slot));
-                if !is_right {
-                    return Some(format!("P1, P2: port {port} is in use, {socket:?}, the facility has {owner:?}"));
-                }
-            }
-            inner.host.fault.take()
+            let uncovered = uncovered(structure, &kernels);
+            // Put back, an older state does not know of all; until granting goes on that is nobody's loss.
+            let fault = uncovered.filter(|_| !inner.host.is_in_doubt);
+            fault.or_else(|| inner.host.fault.take())
         });
         kernels.faults.extend(fault);
         if kernels.faults.is_empty() { Ok(()) } else { Err(kernels.faults.join("\n")) }
     }
+}
+
+/// A socket whose port the facility does not have as its stack's.
+fn uncovered(structure: &Structure, kernels: &Kernels) -> Option<String> {
+    kernels.open().find_map(|((of, port), socket)| {
+        let owner = structure.owner(target(of), port);
+        let is_right = matches!(&owner, PortOwner::Held { connector, .. } if *connector == name(socket.slot));
+        (!is_right).then(|| format!("P1, P2, I3, I5: {of}:{port} is in use, {socket:?}, the facility has {owner:?}"))
+    })
 }
 
 fn clock(time: &Time, kernel: Kernel, dice: u64) -> Arc<BootClock> {

@@ -1,12 +1,17 @@
 //! The end of a run: faults stop, everything comes back, is given back, and can be had again.
 
 use super::super::host::QUARANTINE_MS;
-use super::{FIRST, Slot, World, dvipa, target};
+use super::super::kernels::{POOL, Place};
+use super::{FIRST, POOL_FIRST, Slot, World, dvipa, target};
 use portplex::stack::{Stack, State};
-use portplex::structure::PortOwner;
+use portplex::structure::{PortOwner, Structure};
 
 /// How often a stack may fail to give back when faults have stopped.
 const TRIES_MAX: u32 = 10;
+
+/// How long granting may be stopped when faults have stopped, s: promise, drift and quarantine, and
+/// until every stack is back.
+const STOPPED_MAX_S: u32 = 60;
 
 impl World {
     /// Faults stop; then L1 and P5 hold.
@@ -18,6 +23,15 @@ impl World {
             inner.host.disarm();
         });
         self.round(4_000)?;
+        let mut waited = 0;
+        while self.net.with(|inner| inner.host.structure().is_none_or(|structure| structure.stop().is_some())) {
+            waited += 1;
+            if waited > STOPPED_MAX_S {
+                let stop = self.net.with(|inner| inner.host.structure().and_then(Structure::stop));
+                return Err(format!("L1: granting does not go on: {stop:?}"));
+            }
+            self.round(1_000)?;
+        }
         self.give_all_back()?;
         self.round(3 * QUARANTINE_MS + 12_000)?;
         let left = self.left()?;
@@ -42,7 +56,7 @@ impl World {
             let before = slot.sockets.len();
             // A port that was just returned may rest until the stack is looked after.
             for _ in 0..600 {
-                self.bind(&mut slot, 0);
+                self.bind(&mut slot, 0, 0);
                 if slot.sockets.len() > before {
                     break;
                 }
@@ -54,7 +68,7 @@ impl World {
                 let (state, usage) = (stack.map(Stack::state), stack.map(Stack::usage));
                 let missing: Vec<u16> =
                     (FIRST..FIRST + 192).filter(|port| !slot.sockets.iter().any(|bound| bound.port == *port)).collect();
-                let error = stack.map(|stack| stack.bind(dvipa(), 0));
+                let error = stack.map(|stack| stack.bind(dvipa(0), 0));
                 return Err(format!(
                     "L1: only {port} of 191 ports can be had, {state:?} {usage:?} {missing:?} {error:?}"
                 ));
@@ -89,19 +103,14 @@ impl World {
     }
 
     /// Ports that are not free.
-    fn left(&self) -> Result<Vec<(u16, PortOwner)>, String> {
+    fn left(&self) -> Result<Vec<(Place, PortOwner)>, String> {
         let left = self.net.with(|inner| {
             let structure = inner.host.structure()?;
-            let owners = (FIRST..FIRST + 192).map(|port| (port, structure.owner(target(), port)));
+            let ports = (0..=POOL).flat_map(|of| (FIRST..POOL_FIRST + 64).map(move |port| (of, port)));
+            let owners = ports.map(|place| (place, structure.owner(target(place.0), place.1)));
             Some(owners.filter(|(_, owner)| !matches!(owner, PortOwner::Free)).collect())
         });
         left.ok_or_else(|| "L1: the facility does not come back".to_owned())
-    }
-
-    fn close_all_in_order(&self, slot: &mut Slot) {
-        while !slot.sockets.is_empty() {
-            self.close_one(slot);
-        }
     }
 
     fn each(&self, mut work: impl FnMut(&mut Slot)) {
@@ -125,6 +134,7 @@ impl World {
                 self.net.step();
             }
             self.check()?;
+            self.let_grants_go_on();
             for index in 0..self.slots.len() {
                 // Whose name another machine took, or never gave back, is helped by an operator.
                 let state = self.slots[index].lock().stack.as_ref().map(Stack::state);
