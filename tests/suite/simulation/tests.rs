@@ -19,7 +19,9 @@ fn no_port_is_ever_used_twice_whatever_happens() {
     }
     let crashes = all.facility_crashes + all.process_crashes + all.reboots;
     println!("simulation: {count} seeds, {crashes} crashes, {all:?}");
-    assert!(all.binds > 50 * count && crashes > count, "the simulation works: {all:?}");
+    // One seed alone may be a quiet one.
+    let worked = all.binds > 50 * count && crashes > count && all.connections > count && all.restores > count / 5;
+    assert!(worked || count < 50, "the simulation works: {all:?}");
 }
 
 #[test]
