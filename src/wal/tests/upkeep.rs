@@ -104,17 +104,19 @@ fn a_spare_whose_sync_failed_under_an_earlier_process_is_durable_before_it_is_us
     drop(appender);
     disk.create(&segment::spare_path(dir())).unwrap().write_at(&[0; 16 * 1_024], 0).unwrap();
     disk.sync_dir(&dir().join(LOG_DIR)).unwrap();
+    let open_and_rotate = |disk: &SimDisk| open(disk).and_then(|(mut appender, _)| appender.rotate());
     let calls = {
         let second = disk.fork();
-        open(&second).unwrap();
+        open_and_rotate(&second).unwrap();
         second.calls()
     };
     for call in 0..calls {
         let second = disk.fork();
         second.fail_at(call, Fault::SyncMarkedClean { errno: 5 });
-        drop(open(&second));
+        let _ = open_and_rotate(&second);
         let third = second.after_kill();
         let (mut appender, _) = open(&third).unwrap();
+        appender.rotate().unwrap();
         let (more, _) = work(&mut appender, 1, 1);
         drop(appender);
         let (_, found) = open(&third.after_power_cut(&Loss::Everything)).unwrap();
