@@ -27,6 +27,8 @@ pub mod past;
 mod pins;
 mod presence;
 mod progress;
+#[cfg(any(test, feature = "sim"))]
+pub mod pump;
 mod queue;
 mod readings;
 mod reads;

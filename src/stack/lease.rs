@@ -70,6 +70,12 @@ impl Stack {
         }
     }
 
+    /// The same after a wait, when this stack may be over for other reasons too.
+    pub(super) fn still_in_time(&self, core: &mut Core) -> Result<(), StackError> {
+        core.alive()?;
+        self.lease.over(self.now()).map_or(Ok(()), |until| Err(self.expire(core, until)))
+    }
+
     /// The deadline has passed: this incarnation is over, only an attach brings the stack back
     /// (protocol.md R3). What is in use stays in use: no one who stops it was promised.
     pub(super) fn expire(&self, core: &mut Core, until: BootMs) -> StackError {

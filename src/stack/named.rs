@@ -43,7 +43,7 @@ impl Stack {
         self.enter_if_needed(target)?;
         let mut core = self.core.lock();
         core.look(target, self.now());
-        core.alive()?;
+        self.still_in_time(&mut core)?;
         if matches!(core.own.hand.ports.look(port).0, Place::Used | Place::Shared) {
             return Err(StackError::InUse { local, port });
         }
@@ -80,6 +80,8 @@ impl Stack {
                 return Err(core.fail(cause));
             }
         };
+        // Answered too late it stays outstanding: the next attach tells of it.
+        self.still_in_time(&mut core)?;
         core.outstanding.remove(&number);
         match grants.value[..] {
             [grant] if grant.mask == PortMask::of_port(port) => {

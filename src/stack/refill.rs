@@ -104,12 +104,8 @@ impl Stack {
         let mut core = self.core.lock();
         let mut failures = None;
         loop {
-            core.alive()?;
-            let now = self.now();
-            if let Some(until) = self.lease.over(now) {
-                return Err(self.expire(&mut core, until));
-            }
-            core.look(target, now);
+            self.still_in_time(&mut core)?;
+            core.look(target, self.now());
             core.alive()?;
             let not_served = StackError::NotSysplexPorts { local: local_of(target) };
             let Some(list) = core.lists.get_mut(&target).filter(|list| !list.is_left) else { return Err(not_served) };

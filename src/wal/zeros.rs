@@ -117,6 +117,11 @@ impl Zeros {
         let slice_size = (size - offset).min(SPARE_SLICE_SIZE as u64);
         let end = offset + slice_size;
         let is_inside = end < present;
+        if end == present {
+            // It may be there from a process whose sync failed: then the kernel shows a size that the
+            // disk has not, and takes it for written. Changed, the size is written by the next sync.
+            file.set_len(end - 1).map_err(failed(Operation::Write))?;
+        }
         if !is_inside || !self.is_zero(&*file, offset, slice_size as usize)? {
             file.write_at(&ZEROS[..slice_size as usize], offset).map_err(failed(Operation::Write))?;
             file.sync_data().map_err(failed(Operation::Sync))?;

@@ -44,6 +44,7 @@ mod requirements;
 mod restarts;
 mod samples;
 mod serve;
+mod simulation;
 mod stack;
 mod states;
 mod tidy;

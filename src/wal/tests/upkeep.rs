@@ -4,6 +4,7 @@
 use super::*;
 use crate::disk::Access;
 use crate::wal::constants::BLOCK_SIZE;
+use crate::wal::constants::LOG_DIR;
 use crate::wal::constants::SPARE_SLICE_SIZE;
 use std::collections::BTreeSet;
 
@@ -91,6 +92,33 @@ fn a_spare_with_something_in_any_slice_is_filled_with_zeros() {
         let taken = disk.bytes(&segment::path(dir(), 2)).unwrap();
         assert!(taken[BLOCK_SIZE as usize..].iter().all(|byte| *byte == 0), "place {place}");
         assert_eq!(open(&disk).unwrap().1, log, "place {place}");
+    }
+}
+
+/// A process is killed while it fills the spare, any sync of the next one fails, and a third one finds
+/// a file that the kernel shows whole and takes for written.
+#[test]
+fn a_spare_whose_sync_failed_under_an_earlier_process_is_durable_before_it_is_used() {
+    let (disk, mut appender) = new_store();
+    let (log, _) = work(&mut appender, 0, 1);
+    drop(appender);
+    disk.create(&segment::spare_path(dir())).unwrap().write_at(&[0; 16 * 1_024], 0).unwrap();
+    disk.sync_dir(&dir().join(LOG_DIR)).unwrap();
+    let calls = {
+        let second = disk.fork();
+        open(&second).unwrap();
+        second.calls()
+    };
+    for call in 0..calls {
+        let second = disk.fork();
+        second.fail_at(call, Fault::SyncMarkedClean { errno: 5 });
+        drop(open(&second));
+        let third = second.after_kill();
+        let (mut appender, _) = open(&third).unwrap();
+        let (more, _) = work(&mut appender, 1, 1);
+        drop(appender);
+        let (_, found) = open(&third.after_power_cut(&Loss::Everything)).unwrap();
+        assert_eq!(found, [log.clone(), more].concat(), "call {call}");
     }
 }
 
@@ -245,7 +273,7 @@ fn the_last_slice_of_a_spare_that_is_found_is_written_again() {
     while appender.spare().step().unwrap() {}
     assert_eq!(
         disk.changes() - before,
-        3,
-        "a write and a sync, because its size may be there without its bytes; its name"
+        4,
+        "its size changed, a write and a sync, because its size and its bytes may be there one without the other; its name"
     );
 }

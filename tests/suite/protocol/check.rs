@@ -7,7 +7,7 @@ use super::step::Step;
 use super::world::Violation;
 use super::world::World;
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SAFE: &str = "nothing is used twice, lost, freed by a stranger or granted twice";
 const RECOVERS: &str = "when faults stop a port can be had";
@@ -19,6 +19,8 @@ const STATES_MAX: usize = 40_000_000;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) states: usize,
+    /// Whether every state was visited.
+    pub(super) is_exhausted: bool,
     pub(super) violation: Option<Violation>,
     /// Whether a state was met from which no port can be had any more.
     pub(super) is_stuck: bool,
@@ -77,10 +79,21 @@ impl Protocol {
 /// Visits every state of a configuration, breadth first, until a property fails. Prints what was
 /// visited, and of a failure the shortest way to it.
 pub(super) fn explore(scene: Scene) -> Found {
+    let found = explore_within(scene, None);
+    assert!(found.is_exhausted, "too large to be exhausted");
+    found
+}
+
+/// The same for about this long.
+pub(super) fn explore_within(scene: Scene, time: Option<Duration>) -> Found {
     let (name, off) = (scene.name, scene.off.clone());
     let begun = Instant::now();
     let checker = Protocol::new(scene).checker().finish_when(HasDiscoveries::AnyFailures);
-    let checker = checker.threads(1).target_state_count(STATES_MAX).spawn_bfs().join();
+    let mut checker = checker.threads(1).target_state_count(STATES_MAX);
+    if let Some(time) = time {
+        checker = checker.timeout(time);
+    }
+    let checker = checker.spawn_bfs().join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     let seconds = begun.elapsed().as_secs_f64();
     let (structures, operations) = checker.model().store().counts();
@@ -90,8 +103,10 @@ pub(super) fn explore(scene: Scene) -> Found {
         seconds,
         states as f64 / seconds
     );
-    assert!(checker.state_count() < STATES_MAX, "{name} is too large to be exhausted");
-    let mut found = Found { states, violation: None, is_stuck: false, is_forgotten: false, trace: Vec::new() };
+    let is_late = time.is_some_and(|time| begun.elapsed() >= time);
+    let is_exhausted = checker.state_count() < STATES_MAX && !is_late;
+    let mut found =
+        Found { states, is_exhausted, violation: None, is_stuck: false, is_forgotten: false, trace: Vec::new() };
     for property in [SAFE, RECOVERS, KNOWN] {
         let Some(path) = checker.discovery(property) else { continue };
         let last = path.last_state().clone();

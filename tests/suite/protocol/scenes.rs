@@ -284,7 +284,21 @@ pub(super) fn wide() -> Vec<Scene> {
     if is_long() {
         scenes.extend(long());
     }
-    // Of two machines with one name one is turned away for good: nothing is promised to it.
+    recovering(scenes)
+}
+
+/// The wide configurations and the long ones.
+#[cfg(not(test))]
+pub(super) fn all() -> Vec<Scene> {
+    let mut scenes = wide();
+    if !is_long() {
+        scenes.extend(recovering(long()));
+    }
+    scenes
+}
+
+/// Of two machines with one name one is turned away for good: nothing is promised to it.
+fn recovering(scenes: Vec<Scene>) -> Vec<Scene> {
     let recovers = |scene: &Scene| if scene.hosts.len() > 2 { 0 } else { 16 };
     scenes.into_iter().map(|scene| Scene { recovers: recovers(&scene), ..scene }).collect()
 }

@@ -42,6 +42,22 @@ fn no_port_is_handed_out_after_the_promised_deadline() {
     assert!(ports(&more).is_disjoint(&ports(&bound)) && ports(&more).is_disjoint(&ports(&last)));
 }
 
+/// The wait for the answer may outlast the lease.
+#[test]
+fn no_port_is_handed_out_whose_answer_comes_after_the_deadline() {
+    for port in [0, 5_000] {
+        let memory = Memory::new(1);
+        let stack = promising(&memory);
+        let deadline = memory.clock().boot_ms().plus(30_000);
+        memory.pass(29_999);
+        memory.set(Mode::Slow);
+        assert_eq!(stack.bind(dvipa(), port), Err(StackError::LeaseOver { until: deadline }), "port {port}");
+        memory.set(Mode::Well);
+        stack.reattach(memory.door()).expect("the facility is there");
+        assert!(stack.bind(dvipa(), port).is_ok(), "port {port}: the attach tells of it, and it is free");
+    }
+}
+
 #[test]
 fn a_renewal_counts_from_when_it_was_sent() {
     type Way = fn(&Stack, BootMs);

@@ -30,7 +30,7 @@ pub(super) enum Mode {
     WrongNumber,
     /// Whatever is new is turned down for want of room.
     Full,
-    /// Renewals are answered [`SLOW_MS`] later.
+    /// Renewals, acquires and claims are answered [`SLOW_MS`] later.
     Slow,
 }
 
@@ -306,6 +306,9 @@ impl Facility for Memory {
                 ticket
             }
             Mode::Well | Mode::WrongNumber | Mode::Full | Mode::Slow => {
+                if core.mode == Mode::Slow && Core::is_new(&request) {
+                    core.now += SLOW_MS;
+                }
                 Ticket::ready(core.execute(&request).map_err(CallError::from))
             }
         }

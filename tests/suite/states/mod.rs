@@ -3,7 +3,7 @@
 //!
 //! `cargo test` tries all words of one and two letters and some of three, by chance; of one letter, and of
 //! one word in nine of two, recoveries are crashed too. The long mode (`long`, run by
-//! `examples/crash_states.rs`) crashes recoveries of words of one letter three deep, of two letters two
+//! `examples/prove`) crashes recoveries of words of one letter three deep, of two letters two
 //! deep, of three letters one deep, and goes on with words of four by chance.
 
 mod explore;

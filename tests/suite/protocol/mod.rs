@@ -64,6 +64,8 @@ mod check;
 mod facility;
 mod facts;
 mod histories;
+#[cfg(not(test))]
+pub(crate) mod long;
 mod operation;
 mod recovery;
 mod rules;
