@@ -179,3 +179,33 @@ fn an_event_that_does_not_fit_tells_what_the_structure_does() {
         assert_eq!(misfit.to_string(), format!("the event does not fit a structure that {text}"));
     }
 }
+
+#[test]
+fn a_reported_grant_is_known_by_its_list_its_token_and_its_stack_only() {
+    let (mut rig, one, other) = worked();
+    let grant = rig.claim(one, 40_000).unwrap();
+    let reported = ReportedGrant { lsn: grant.lsn, target: list(1), group: grant.group, mask: grant.mask };
+    let status = |slot, reported: &ReportedGrant| rig.structure.reported_status(slot, reported);
+    assert_eq!(status(one.actor.slot, &reported), ReportedStatus::Known { mask: grant.mask });
+    for (slot, wrong) in [
+        (other.actor.slot, reported),
+        (one.actor.slot, ReportedGrant { target: list(2), ..reported }),
+        (one.actor.slot, ReportedGrant { target: list(99), ..reported }),
+        (one.actor.slot, ReportedGrant { lsn: grant.lsn.next(), ..reported }),
+    ] {
+        assert_eq!(status(slot, &wrong), ReportedStatus::Unknown, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_restored_store_tells_no_end_of_quarantine_as_none_ends() {
+    let (rig, ..) = worked();
+    let mut items: Vec<Item> = rig.structure.items().collect();
+    let (cause, since) = (StopCause::Restored, rig.structure.lsn());
+    items.insert(1, Item::Stop { cause, since, from: BootMs(0), highest: Lsn::ZERO, adopted: 0 });
+    let restored = Structure::import(items.into_iter()).unwrap();
+    let target = restored.list_by_target(list(1)).unwrap();
+    assert_eq!(restored.quarantine_ends(target, rig.context.floor, 1_000), None);
+    let states = [ConnectorState::Active, ConnectorState::FailedPersistent, ConnectorState::Forgotten];
+    assert_eq!(states.map(ConnectorState::name), ["active", "failed-persistent", "forgotten"]);
+}
