@@ -289,12 +289,6 @@ impl<'a> Records<'a> {
         Self { payload, count, index: 0, offset: 0, done: false, again: Vec::new() }
     }
 
-    /// Where the next record starts in the payload.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.offset
-    }
-
     fn decode_next(&mut self) -> Result<Event, RecordError> {
         let (index, offset) = (self.index, self.offset);
         let rest = &self.payload[offset..];

@@ -7,6 +7,7 @@ mod choice;
 mod cost;
 mod figures;
 mod lists;
+mod parts;
 mod pool;
 mod ports;
 mod quarantine;

@@ -5,6 +5,7 @@
 mod adoption;
 mod full;
 mod histories;
+mod impossible;
 mod packs;
 mod upkeep;
 
