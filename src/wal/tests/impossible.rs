@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::ident::Lsn;
 
 fn made() -> (SimDisk, Manifest) {
     let disk = SimDisk::new();
