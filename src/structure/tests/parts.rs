@@ -122,7 +122,7 @@ fn what_a_connector_has_is_counted_over_all_its_lists() {
 
 #[test]
 fn quarantine_ends_when_it_is_said_and_not_a_millisecond_earlier() {
-    let (mut rig, one, _) = worked();
+    let (mut rig, ..) = worked();
     let target = slot(&rig, list(1));
     let floor = rig.context.floor;
     let ends = rig.structure.quarantine_ends(target, floor, rig.context.quarantine_ms).unwrap();
@@ -139,7 +139,6 @@ fn quarantine_ends_when_it_is_said_and_not_a_millisecond_earlier() {
     assert_eq!(short.iter().map(|(_, at)| at.0).collect::<Vec<_>>(), [3_000, 4_000]);
     assert_eq!(rig.structure.quarantine_ends(4_711, floor, 1), Some(Vec::new()));
     assert_eq!(rig.structure.list_at(target).unwrap().quarantined_ports, 2);
-    let _ = one;
 }
 
 #[test]
@@ -208,4 +207,10 @@ fn a_restored_store_tells_no_end_of_quarantine_as_none_ends() {
     assert_eq!(restored.quarantine_ends(target, rig.context.floor, 1_000), None);
     let states = [ConnectorState::Active, ConnectorState::FailedPersistent, ConnectorState::Forgotten];
     assert_eq!(states.map(ConnectorState::name), ["active", "failed-persistent", "forgotten"]);
+}
+
+#[test]
+fn the_limits_are_those_that_every_release_before_had() {
+    // A lower one would refuse stores that exist, a higher one would make stores that no other can read.
+    assert_eq!([CONNECTORS_MAX, LISTS_MAX, MEMBERS_MAX, SETS_MAX], [65_536, 131_072, 4_194_304, 131_073]);
 }

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::ident::Lsn;
 
 fn made() -> (SimDisk, Manifest) {
     let disk = SimDisk::new();
@@ -18,9 +17,8 @@ fn a_manifest_that_cannot_be_is_refused_by_the_field_that_cannot_be() {
     let (_, good) = made();
     assert_eq!(Manifest::decode(&good.encode()).as_ref(), Ok(&good));
     let end = ChainEnd { lsn: Lsn::ZERO, crc: 0 };
-    let tail = good.tail().clone();
-    let sealed =
-        |number| SegmentEntry { number, sealed: Some(Seal { end, offset: 4_096, wall: WallMs(0) }), ..tail.clone() };
+    let tail = *good.tail();
+    let sealed = |number| SegmentEntry { number, sealed: Some(Seal { end, offset: 4_096, wall: WallMs(0) }), ..tail };
     let pack = PackEntry {
         first_segment: 1,
         last_segment: 1,
@@ -36,21 +34,21 @@ fn a_manifest_that_cannot_be_is_refused_by_the_field_that_cannot_be() {
         ("segment size", &|manifest| manifest.segment_size = 0),
         ("segments", &|manifest| manifest.segments.clear()),
         ("segments", &|manifest| manifest.next_segment = tail.number),
-        ("segments", &|manifest| manifest.segments = vec![tail.clone(), tail.clone()]),
+        ("segments", &|manifest| manifest.segments = vec![tail, tail]),
         ("segments", &|manifest| manifest.segments = vec![sealed(tail.number)]),
         ("segments", &|manifest| {
             let before = Seal { end, offset: 0, wall: WallMs(0) };
-            manifest.segments = vec![SegmentEntry { sealed: Some(before), ..sealed(0) }, tail.clone()];
+            manifest.segments = vec![SegmentEntry { sealed: Some(before), ..sealed(0) }, tail];
         }),
         ("segments", &|manifest| {
             let behind = Seal { end, offset: tail.size + 4_096, wall: WallMs(0) };
-            manifest.segments = vec![SegmentEntry { sealed: Some(behind), ..sealed(0) }, tail.clone()];
+            manifest.segments = vec![SegmentEntry { sealed: Some(behind), ..sealed(0) }, tail];
         }),
         ("segments", &|manifest| {
-            manifest.packs = vec![PackEntry { last_segment: tail.number, ..pack.clone() }];
+            manifest.packs = vec![PackEntry { last_segment: tail.number, ..pack }];
         }),
-        ("packs", &|manifest| manifest.packs = vec![PackEntry { size: 1, ..pack.clone() }]),
-        ("packs", &|manifest| manifest.packs = vec![PackEntry { last_segment: 0, ..pack.clone() }]),
+        ("packs", &|manifest| manifest.packs = vec![PackEntry { size: 1, ..pack }]),
+        ("packs", &|manifest| manifest.packs = vec![PackEntry { last_segment: 0, ..pack }]),
         ("histories", &|manifest| manifest.epoch += 1),
     ];
     for (number, (expected, change)) in changes.iter().enumerate() {
