@@ -85,7 +85,7 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         File::create_new(dir.join(LOCK)).unwrap();
         fs::create_dir(dir.join(ROWS)).unwrap();
-        fs::write(dir.join(ROWS).join("db"), "rows").unwrap();
+        File::create_new(dir.join(ROWS).join("db")).unwrap();
         dir
     }
 
@@ -93,7 +93,7 @@ mod tests {
     fn what_a_killed_process_left_goes_and_what_others_use_stays() {
         let parent = tempfile::tempdir().unwrap();
         let used = Scratch::new(parent.path()).unwrap();
-        fs::write(used.rows().join("db"), "rows").unwrap();
+        File::create_new(used.rows().join("db")).unwrap();
         let litter = left(parent.path(), "portplex-checkpoint-dead");
         let elsewhere = left(parent.path(), "somebody-elses");
         let begun = parent.path().join("portplex-checkpoint-begun");

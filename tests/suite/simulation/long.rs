@@ -32,7 +32,7 @@ pub(crate) fn simulate(budget: &Budget, first: u64, tick: &Tick<'_>) -> Outcome 
             if seed >= end || seed > first && is_over() {
                 return;
             }
-            let steps = if seed % LONG_EVERY == 0 { STEPS * LONGER } else { STEPS };
+            let steps = if seed.is_multiple_of(LONG_EVERY) { STEPS * LONGER } else { STEPS };
             let (did, done) = prove(seed, steps);
             let mut all = all.lock().expect("no panic");
             let (sum, faults) = &mut *all;

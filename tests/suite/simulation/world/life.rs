@@ -14,7 +14,7 @@ impl World {
             boot: BootId(slot.kernel.boot),
             process: ProcessId(slot.process),
         };
-        let share = slot.index % 2 == 0;
+        let share = slot.index.is_multiple_of(2);
         let refill = Refill { low_ports: 4, at_once_max: 1, idle_ms: 800, share, ..Refill::default() };
         let seed = [self.below(256) as u8; 32];
         let clock = Arc::clone(&slot.clock) as Arc<dyn Clock>;
