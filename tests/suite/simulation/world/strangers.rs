@@ -81,6 +81,10 @@ impl World {
         self.net.with(|inner| {
             let Some(structure) = inner.host.structure() else { return };
             let is_stopped = structure.stop().is_some_and(|stop| stop.cause.adopts());
+            if !is_stopped && inner.host.is_in_doubt {
+                // The answer to the word may have been lost in a crash, and the word not.
+                kernels.forget_tokens();
+            }
             if !is_stopped || uncovered(structure, &kernels).is_some() {
                 return;
             }
